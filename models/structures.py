@@ -79,7 +79,7 @@ class PatchGraph(Structure):
         key_grid: (h, w) of the sources; smaller than `grid` where keys are pooled.
         rule: how the edges were chosen.
         distance: the score that the rule compared (smaller is closer), [B, N, S]; None when it compared nothing.
-        position: the part of `distance` that is a fixed position term, [1, N, S]; None without one.
+        position: the part of `distance` that is a fixed position term, [B, N, S]; None without one.
         features: the tensor that the constructor saw, [B, C, H, W]; not copied.
         columns: the kept columns of `candidates` when they are the same for every patch, else None.
     """

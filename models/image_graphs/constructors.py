@@ -102,9 +102,7 @@ class DilatedKNN(Constructor):
             key_grid=(x.shape[2], x.shape[3]) if keys is None else (keys.shape[2], keys.shape[3]),
             rule=Rule("nearest", {"k": self.k, "dilation": self.dilation}),
             distance=distance,
-            position=None if position is None else position.expand(index.shape[0], -1, -1).gather(2, index)[:1]
-            if index.shape[0] == 1
-            else position.expand(index.shape[0], -1, -1).gather(2, index),
+            position=None if position is None else position.expand(index.shape[0], -1, -1).gather(2, index),
             features=x,
             columns=columns,
         )
@@ -168,8 +166,8 @@ def axial_candidates(grid: Grid, step: int, device: torch.device | None = None) 
     height, width = grid
     row = torch.arange(height, device=device)[:, None, None]
     col = torch.arange(width, device=device)[None, :, None]
-    down = torch.arange(step, height, step, device=device)
-    across = torch.arange(step, width, step, device=device)
+    down = torch.arange(step, max(step, height), step, device=device)
+    across = torch.arange(step, max(step, width), step, device=device)
     vertical = ((row - down) % height) * width + col
     horizontal = row * width + (col - across) % width
     return torch.cat([vertical.expand(height, width, -1), horizontal.expand(height, width, -1)], -1).flatten(0, 1)
@@ -205,7 +203,12 @@ def half_roll_distance(x: Tensor, p: int = 1) -> Tensor:
     H·W pairs at most stand for all N·(N−1)/2: the cheap sample from which DAGC estimates what a typical distance is.
     """
     half = (-(-x.shape[2] // 2), -(-x.shape[3] // 2))
-    return torch.linalg.vector_norm(x - torch.roll(x, half, (2, 3)), ord=p, dim=1)
+    return _norm(x - torch.roll(x, half, (2, 3)), p, 1)
+
+
+def _norm(difference: Tensor, p: int, axis: int) -> Tensor:
+    """L1 or L2 length along one axis; overwrites its argument. Twice as fast here as torch.linalg.vector_norm."""
+    return difference.abs_().sum(axis) if p == 1 else difference.square_().sum(axis).sqrt_()
 
 
 def pair_statistics(nodes: Tensor, p: int = 1) -> tuple[Tensor, Tensor]:
@@ -265,14 +268,14 @@ class AxialDynamic(Constructor):
     def _candidate_distances(self, x: Tensor) -> Tensor:
         """[B, N, S] distances in the order of `axial_candidates`; a pair seen from both ends is computed once."""
         found: list[Tensor] = []
-        for axis in (2, 3):
-            side, done = x.shape[axis], {}
+        last = x.permute(0, 2, 3, 1).contiguous()
+        for axis in (1, 2):
+            side, done = last.shape[axis], {}
             for shift in range(self.step, side, self.step):
-                twin = side - shift
-                if twin in done:
-                    done[shift] = torch.roll(done[twin], shift, axis - 1)
+                if side - shift in done:
+                    done[shift] = torch.roll(done[side - shift], shift, axis)
                 else:
-                    done[shift] = torch.linalg.vector_norm(x - torch.roll(x, shift, axis), ord=self.p, dim=1)
+                    done[shift] = _norm(last - torch.roll(last, shift, axis), self.p, -1)
                 found.append(done[shift])
         if not found:
             return x.new_zeros(x.shape[0], x.shape[2] * x.shape[3], 0)

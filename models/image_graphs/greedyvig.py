@@ -126,7 +126,7 @@ class GreedyViG(DistilledHead):
         stem_strides: tuple[int, int] = (2, 2),
     ) -> None:
         super().__init__()
-        rates = iter(torch.linspace(0, drop_path, sum(sum(pair) for pair in blocks)).tolist())
+        rates = iter(torch.linspace(0, drop_path, sum(sum(pair) for pair in blocks), device="cpu").tolist())
         self.stem = ConvStem(channels[0], stem_strides)
         stages = []
         for stage, (convolutions, graphs) in enumerate(blocks):

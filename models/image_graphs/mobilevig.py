@@ -144,7 +144,7 @@ class MobileViG(DistilledHead):
         stem_strides: tuple[int, int] = (2, 2),
     ) -> None:
         super().__init__()
-        rates = iter(torch.linspace(0, drop_path, sum(local_blocks) + sum(global_blocks)).tolist())
+        rates = iter(torch.linspace(0, drop_path, sum(local_blocks) + sum(global_blocks), device="cpu").tolist())
         self.stem = ConvStem(local_channels[0], stem_strides)
         local: list[nn.Module] = []
         for stage, depth in enumerate(local_blocks):

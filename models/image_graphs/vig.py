@@ -180,6 +180,7 @@ class ViG(_ViGBase):
     k_b = int(linspace(k, 2k, L)); d_b = min(b // 4 + 1, 196 // max k).
 
     Args:
+        use_dilation: False keeps d_b = 1 in every block, as the released switch of that name does.
         image_size: (height, width) in pixels that the position embedding is made for.
         stem_strides: strides of the five stem convolutions; (2, 2, 2, 2, 1) as released makes patches of 16 pixels.
     """
@@ -195,6 +196,7 @@ class ViG(_ViGBase):
         drop_path: float = 0.0,
         dropout: float = 0.0,
         stem_strides: Sequence[int] = (2, 2, 2, 2, 1),
+        use_dilation: bool = True,
     ) -> None:
         super().__init__()
         patch = int(np.prod(stem_strides))
@@ -202,9 +204,9 @@ class ViG(_ViGBase):
         widths = [channels // 8, channels // 4, channels // 2, channels, channels]
         self.stem = Stem(widths, stem_strides)
         self.pos_embed = nn.Parameter(torch.zeros(1, channels, image_size[0] // patch, image_size[1] // patch))
-        ks = [int(v) for v in torch.linspace(k, 2 * k, n_blocks)]
-        limit = 196 // max(ks)
-        rates = torch.linspace(0, drop_path, n_blocks).tolist()
+        ks = [int(v) for v in torch.linspace(k, 2 * k, n_blocks, device="cpu")]
+        limit = 196 // max(ks) if use_dilation else 1
+        rates = torch.linspace(0, drop_path, n_blocks, device="cpu").tolist()
         self.backbone = nn.Sequential(
             *[
                 nn.Sequential(
@@ -246,7 +248,7 @@ class PyramidViG(_ViGBase):
         self.stem = Stem([channels[0] // 2, channels[0], channels[0]], [2, 2, 1])
         grid = (image_size[0] // 4, image_size[1] // 4)
         self.pos_embed = nn.Parameter(torch.zeros(1, channels[0], *grid))
-        rates = torch.linspace(0, drop_path, sum(blocks)).tolist()
+        rates = torch.linspace(0, drop_path, sum(blocks), device="cpu").tolist()
         layers: list[nn.Module] = []
         counted = 0
         for stage, depth in enumerate(blocks):

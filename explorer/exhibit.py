@@ -1,0 +1,226 @@
+"""The contract of an exhibit: one object per paper, from which everything else follows.
+
+Its page and its address, its gallery card, its permalink, its API endpoint, its command-line run and its smoke test are
+all made from an `Exhibit`. A paper costs one file in `models/`, one in `explorer/exhibits/<wing>/`, a story beside it
+and a weight file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.structures import Structure
+
+
+class BadRequest(ValueError):
+    """What a visitor asked for cannot be done. The message says why and what would be accepted."""
+
+
+class Controls(BaseModel):
+    """Base of the typed, bounded settings of an exhibit; page, API and command line validate by the same class.
+
+    A field is a bool, an int or float with `ge` and `le`, or a `Literal` of words. Its `title` is the label, its
+    `description` the hint; `json_schema_extra={"advanced": True}` hides it behind "more".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any] | None) -> Controls:
+        """Validated controls. Raises BadRequest with one sentence per wrong value."""
+        try:
+            return cls.model_validate(dict(values or {}))
+        except ValidationError as error:
+            raise BadRequest("; ".join(_sentence(cls, item) for item in error.errors()[:5])) from None
+
+    @classmethod
+    def widgets(cls) -> list[dict[str, Any]]:
+        """How a page draws each field: name, label, hint, kind (choice, range or switch), bounds, default."""
+        return [_widget(name, info) for name, info in cls.model_fields.items()]
+
+
+def _widget(name: str, info: Any) -> dict[str, Any]:
+    extra = info.json_schema_extra or {}
+    widget = {"name": name, "label": info.title or name.replace("_", " "), "hint": info.description or "", "value": info.default, **extra}
+    kind = info.annotation
+    if get_origin(kind) is Literal:
+        return {**widget, "kind": "choice", "options": list(get_args(kind))}
+    if kind is bool:
+        return {**widget, "kind": "switch"}
+    bounds = {type(m).__name__.lower(): getattr(m, type(m).__name__.lower()) for m in info.metadata if hasattr(m, type(m).__name__.lower())}
+    if get_origin(kind) in (Union, UnionType) or kind not in (int, float) or not {"ge", "le"} <= set(bounds):
+        raise TypeError(f"control {name!r} must be a bool, a Literal, or an int or float with ge and le")
+    step = extra.get("step", 1 if kind is int else (bounds["le"] - bounds["ge"]) / 100)
+    return {**widget, "kind": "range", "min": bounds["ge"], "max": bounds["le"], "step": step}
+
+
+def _sentence(cls: type[Controls], error: Mapping[str, Any]) -> str:
+    name = str(error["loc"][0]) if error["loc"] else "?"
+    if error["type"] == "extra_forbidden":
+        return f"there is no control named {name[:40]!r}; there are {', '.join(cls.model_fields)}"
+    given = repr(error.get("input"))
+    given = given if len(given) <= 40 else given[:37] + "…"
+    widget = next((w for w in cls.widgets() if w["name"] == name), None)
+    if widget is None:
+        return f"{name}: {error['msg']}"
+    wanted = {
+        "choice": lambda: "one of " + ", ".join(map(str, widget["options"])),
+        "switch": lambda: "true or false",
+        "range": lambda: f"a number from {widget['min']} to {widget['max']}",
+    }[widget["kind"]]()
+    return f"{name} is {given}; it must be {wanted}"
+
+
+# ---------------------------------------------------------------------------------------------------------- the scene
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place in the network that is worth a picture: a name, a label for people, and its structures by role."""
+
+    name: str
+    label: str
+    structures: Mapping[str, Structure]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one run of an exhibit produced: everything that views, diagnostics and exports need, and nothing of drawing.
+
+    Attributes:
+        shown: the part of the visitor's picture that the model looked at, at display resolution, uint8 [S, S, 3].
+        seen: the pixels that went into the model, uint8 [s, s, 3].
+        layers: in order of the forward pass.
+        prediction: class probabilities, best first, as (label, probability).
+        measures: per layer name, what the diagnostics say (explorer.diagnostics.Measure).
+        labels: per patch of the finest grid, a segment number, [H, W] int; None when unknown.
+        notes: plain remarks that the page must show (random weights, a rotated photo, …).
+        extras: further small results by name, ready for JSON (curves, tables).
+    """
+
+    shown: np.ndarray
+    seen: np.ndarray
+    layers: Sequence[Layer]
+    prediction: Sequence[tuple[str, float]] = ()
+    measures: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    labels: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+# -------------------------------------------------------------------------------------------------------- the exhibit
+
+
+class Wing(Enum):
+    """A group of exhibits that share structures, with the slug of its page and its title."""
+
+    IMAGE_GRAPHS = ("image-graphs", "Image graphs", "The graph that an image becomes")
+
+    def __init__(self, slug: str, title: str, subtitle: str) -> None:
+        self.slug, self.title, self.subtitle = slug, title, subtitle
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What is cited, and in one line each what is the paper's and what is ours."""
+
+    title: str
+    authors: str
+    venue: str
+    url: str
+    theirs: str
+    ours: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A headline result and our measured counterpart.
+
+    Attributes:
+        text: the claim in plain words.
+        paper_figure: what the paper (or its released code) reports, as printed; "" for a finding of ours.
+        measure: runs our counterpart; returns a ClaimResult.
+    """
+
+    key: str
+    text: str
+    paper_figure: str
+    measure: Callable[[], ClaimResult]
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """Our figure, whether it agrees in direction, how it was found (seeds, spread, sample size)."""
+
+    figure: str
+    holds: bool | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One paper on show.
+
+    Attributes:
+        slug: address, API name and command-line name.
+        idea: the one idea in a sentence, for the gallery card.
+        controls: the class of its settings.
+        run: (square picture at display resolution, uint8 [S, S, 3]; controls; edits) → Scene. Edits are the visitor's cuts.
+        views: names of the panels beside the canvas, in order.
+        example: name of the example picture that opens first.
+        folder: where the story (`<slug>.yaml`) lies.
+    """
+
+    slug: str
+    title: str
+    wing: Wing
+    idea: str
+    paper: Paper
+    controls: type[Controls]
+    run: Callable[[np.ndarray, Any, Sequence[Cut]], Scene]
+    views: tuple[str, ...]
+    example: str
+    folder: Path
+    claims: tuple[Claim, ...] = ()
+
+    def story(self) -> list[dict[str, Any]]:
+        """The steps: title, two sentences, one highlight and the state each shows."""
+        steps = yaml.safe_load((self.folder / f"{self.slug}.yaml").read_text(encoding="utf-8"))
+        return list(steps)
+
+    def describe(self) -> dict[str, Any]:
+        """The public description, as `list --json` prints it and the gallery shows it."""
+        return {
+            "slug": self.slug,
+            "title": self.title,
+            "wing": self.wing.slug,
+            "idea": self.idea,
+            "address": f"/{self.wing.slug}?exhibit={self.slug}",
+            "paper": {k: getattr(self.paper, k) for k in Paper.__dataclass_fields__},
+            "controls": json.loads(json.dumps(self.controls.widgets())),
+        }
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An intervention on one layer: remove edges.
+
+    Attributes:
+        layer: the layer's name; "*" means every layer whose grid holds the patch.
+        kind: "edges" removes the listed (target, source) pairs; "patch" removes all edges from and to each listed patch.
+        pairs: the pairs, or (patch, -1) for a whole patch.
+    """
+
+    layer: str
+    kind: Literal["edges", "patch"]
+    pairs: tuple[tuple[int, int], ...]

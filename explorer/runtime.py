@@ -1,0 +1,118 @@
+"""Where and how models run: device, threads, the cache of loaded models, the store of recent runs, ZeroGPU."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import torch
+
+from models import zoo
+
+T = TypeVar("T")
+
+MODEL_QUEUE = "model"  # every event that runs a model shares this concurrency_id
+MODEL_WORKERS = 1
+RUN_TTL_SECONDS = 15 * 60
+RUN_BYTES = 200 * 2**20
+
+
+def on_gpu(seconds: int = 8) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Decorator: on a ZeroGPU Space, borrow a GPU for the call and fall back to the CPU when the quota is used up.
+
+    Elsewhere the function is returned as it is.
+    """
+
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        if not os.environ.get("SPACES_ZERO_GPU"):
+            return function
+        import spaces  # only there on Spaces
+
+        borrowed = spaces.GPU(duration=seconds)(function)
+
+        def with_fallback(*args: Any, **kwargs: Any) -> T:
+            try:
+                return borrowed(*args, **kwargs)
+            except Exception as error:
+                if "ZeroGPU" not in f"{getattr(error, 'title', '')}{error}":
+                    raise
+                return function(*args, **kwargs)
+
+        return with_fallback
+
+    return decorate
+
+
+def device() -> torch.device:
+    """The device that models run on."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@lru_cache(maxsize=24)
+def model(name: str) -> zoo.Loaded:
+    """A model of the zoo, loaded once and shared; its weights are never written to."""
+    loaded = zoo.load(name)
+    loaded.model.to(device())
+    return loaded
+
+
+@dataclass
+class Run:
+    """One finished run: what follow-up questions (a cut, a distance row, a layout) need."""
+
+    exhibit: str
+    picture: Any
+    controls: Any
+    scene: Any
+    nbytes: int
+    born: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    memo: dict[Any, Any] = field(default_factory=dict)
+
+
+class RunStore:
+    """Recent runs under unguessable ids, bounded in bytes and age; the oldest go first."""
+
+    def __init__(self, max_bytes: int = RUN_BYTES, ttl: float = RUN_TTL_SECONDS) -> None:
+        self.max_bytes, self.ttl = max_bytes, ttl
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, run: Run) -> str:
+        """Keep a run; returns its id."""
+        key = secrets.token_urlsafe(16)
+        with self._lock:
+            self._runs[key] = run
+            self._drop()
+        return key
+
+    def get(self, key: Any) -> Run | None:
+        """The run of this id, or None when there is none (any more)."""
+        if not isinstance(key, str) or len(key) > 64:
+            return None
+        with self._lock:
+            self._drop()
+            run = self._runs.get(key)
+            if run is not None:
+                self._runs.move_to_end(key)
+            return run
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def _drop(self) -> None:
+        now = time.monotonic()
+        for key in [k for k, r in self._runs.items() if now - r.born > self.ttl]:
+            del self._runs[key]
+        while len(self._runs) > 1 and sum(r.nbytes for r in self._runs.values()) > self.max_bytes:
+            self._runs.popitem(last=False)
+
+
+RUNS = RunStore()

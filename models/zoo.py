@@ -1,0 +1,177 @@
+"""Models by name: how each is built, which weights it has, how a picture is prepared for it.
+
+    loaded = zoo.load("swappable_dagc")
+    logits = loaded.model(loaded.prepare(pixels))
+
+Small models ship with weights trained by `training/`. The published configurations carry their official names and load
+the official checkpoints from a file that the user supplies; without one they have random weights and say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from models.image_graphs import greedyvig, mobilevig, vig
+from models.image_graphs.swappable import CONSTRUCTORS, SwappableViG
+
+WEIGHTS = Path(__file__).parent / "weights"
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a square RGB picture becomes an input.
+
+    Attributes:
+        side: input size in pixels.
+        mean, std: per channel, of values in 0…1.
+        native: if smaller than `side`, the picture is first reduced to this size: the model was trained on pictures of
+            `native` pixels shown enlarged, and sharper ones would be foreign to it.
+    """
+
+    side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    native: int | None = None
+
+    def seen(self, pixels: np.ndarray) -> np.ndarray:
+        """The pixels that the model sees, uint8 [side, side, 3], from a square uint8 [s, s, 3]."""
+        image = Image.fromarray(pixels)
+        if self.native and self.native < self.side:
+            image = image.resize((self.native,) * 2, Image.Resampling.BICUBIC).resize((self.side,) * 2, Image.Resampling.BILINEAR)
+        return np.asarray(image.resize((self.side,) * 2, Image.Resampling.BICUBIC))
+
+    def __call__(self, pixels: np.ndarray) -> Tensor:
+        """Square uint8 [s, s, 3] → float [1, 3, side, side]."""
+        image = Image.fromarray(pixels)
+        side = self.native or self.side
+        small = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=None), dtype=np.float32) / 255
+        x = (torch.from_numpy(small).permute(2, 0, 1)[None] - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
+        if x.shape[-1] != self.side:
+            x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        return x
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of the zoo: a builder with its arguments and the way pictures are prepared."""
+
+    builder: Callable[..., nn.Module]
+    arguments: Mapping[str, Any]
+    preparation: Preparation
+    published: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        return {"builder": f"{self.builder.__module__}.{self.builder.__qualname__}", "arguments": dict(self.arguments)}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to run (evaluation mode) and what is known of it.
+
+    Attributes:
+        trained: False when the weights are random; a page must then say so.
+        card: the model card (empty without one).
+    """
+
+    name: str
+    model: nn.Module
+    prepare: Preparation
+    labels: tuple[str, ...] = ()
+    trained: bool = False
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _micro(builder: Callable[..., nn.Module], **arguments: Any) -> Entry:
+    cifar = Preparation(64, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), native=32)
+    return Entry(builder, {"num_classes": 10, **arguments}, cifar)
+
+
+def _official() -> dict[str, Entry]:
+    entries = {}
+    for package, statistics in ((vig, HALF), (mobilevig, IMAGENET), (greedyvig, IMAGENET)):
+        for name in package.CONFIGURATIONS:
+            entries[name] = Entry(package.build, {"name": name}, Preparation(224, *statistics), published=True)
+    return entries
+
+
+ENTRIES: dict[str, Entry] = {
+    **{f"swappable_{name}": _micro(SwappableViG, constructor=name) for name in CONSTRUCTORS},
+    "pvig_micro": _micro(
+        vig.PyramidViG, blocks=(2, 2, 2), channels=(32, 64, 128), k=6, head_dim=128, image_size=(64, 64), pools=(2, 1, 1)
+    ),
+    "greedyvig_micro": _micro(
+        greedyvig.GreedyViG, blocks=((1, 1), (1, 1), (1, 1)), channels=(32, 64, 128), emb_dims=128, steps=(4, 2, 1),
+        distillation=False, drop_path=0.0, layer_scale=0.1,
+    ),
+    "mobilevig_micro": _micro(
+        mobilevig.MobileViG, local_blocks=(1,), local_channels=(16,), global_blocks=(1, 2), global_channels=(64, 128), emb_dims=128,
+        distillation=False, drop_path=0.0, layer_scale=0.1, stem_strides=(2, 1),
+    ),
+    **_official(),
+}  # fmt: skip
+
+
+def build(name: str, **changes: Any) -> nn.Module:
+    """A new model with random weights.
+
+    Raises:
+        KeyError: no such name; the message lists what there is.
+    """
+    entry = _entry(name)
+    return entry.builder(**{**entry.arguments, **changes})
+
+
+def load(name: str, weights: str | Path | None = None, *, trusted: bool = False) -> Loaded:
+    """A model in evaluation mode with the weights that ship, or with a checkpoint file of the user's.
+
+    Args:
+        weights: a checkpoint in the published format. `trusted` allows .pt/.pth files beside .safetensors.
+
+    Raises:
+        KeyError: no such name.
+        models.checkpoints.CheckpointError: the file is not acceptable or does not fit; the message says why.
+    """
+    from models.checkpoints import load_strict, read_state, unwrap
+
+    entry = _entry(name)
+    shipped = WEIGHTS / f"{name}.safetensors"
+    path = Path(weights) if weights is not None else shipped if shipped.exists() else None
+    card = json.loads(shipped.with_suffix(".json").read_text()) if path == shipped else {}
+    changes: dict[str, Any] = {}
+    state = None
+    if path is not None:
+        state = unwrap(read_state(path, trusted=trusted))
+        if entry.published:
+            changes = _as_in(state, name)
+    model = build(name, **changes)
+    if state is not None:
+        load_strict(model, state)
+    model.eval().requires_grad_(False)
+    return Loaded(name, model, entry.preparation, tuple(card.get("labels", ())), path is not None, card)
+
+
+def _as_in(state: Mapping[str, Tensor], name: str) -> dict[str, Any]:
+    """Settings that a checkpoint shows by itself: the number of classes, and whether a distillation head is there."""
+    last = "prediction.4.weight" if "vig_" in name and name.split("_")[0] in ("vig", "pvig") else "head.weight"
+    changes: dict[str, Any] = {"num_classes": state[last].shape[0]} if last in state else {}
+    if last == "head.weight":
+        changes["distillation"] = "dist_head.weight" in state
+    return changes
+
+
+def _entry(name: str) -> Entry:
+    if name not in ENTRIES:
+        raise KeyError(f"no model named {name!r}; there are {', '.join(ENTRIES)}")
+    return ENTRIES[name]

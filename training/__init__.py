@@ -1,0 +1,1 @@
+"""Scripts that reproduce every weight file that ships: `python -m training.<name>`."""

@@ -1,0 +1,192 @@
+"""One supervised training loop: seeded, resumable after every epoch, with a progress bar, on CPU or GPU."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from training.data import Pictures, augmented, normalised
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained how. `side` is the input size in pixels."""
+
+    epochs: int
+    batch: int = 128
+    side: int = 64
+    matrix_rate: float = 0.02
+    other_rate: float = 0.004
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    warm_up: float = 0.1
+    seed: int = 0
+
+
+class MatrixOptimiser:
+    """Muon for every convolution and matrix (seen as outputs × the rest), AdamW for the remaining vectors.
+
+    Muon orthogonalises each momentum matrix (K. Jordan and others, 2024). `torch.optim.Muon` takes 2-D parameters only,
+    so it is given 2-D parameters that share their memory with the convolutions.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        trained = [p for p in model.parameters() if p.requires_grad]
+        self.matrices = [p for p in trained if p.ndim >= 2 and p.shape[0] > 1 and p[0].numel() > 9]
+        seen = {id(p) for p in self.matrices}
+        self.flat = [nn.Parameter(p.data.view(p.shape[0], -1)) for p in self.matrices]
+        others = [p for p in trained if id(p) not in seen]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(self.flat, lr=recipe.matrix_rate, weight_decay=recipe.weight_decay, momentum=0.9),
+            torch.optim.AdamW(others, lr=recipe.other_rate, weight_decay=0.0, betas=(0.9, 0.99)),
+        ]
+        self.rates = [recipe.matrix_rate, recipe.other_rate]
+
+    def step(self, factor: float) -> None:
+        """One step with both learning rates multiplied by `factor`; gradients are cleared."""
+        for flat, parameter in zip(self.flat, self.matrices, strict=True):
+            flat.grad = None if parameter.grad is None else parameter.grad.reshape(parameter.shape[0], -1)
+        for part, rate in zip(self.parts, self.rates, strict=True):
+            part.param_groups[0]["lr"] = rate * factor
+            part.step()
+        for group in self.parts[1].param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+        for parameter in self.matrices:
+            parameter.grad = None
+
+    def state(self) -> list[dict]:
+        return [part.state_dict() for part in self.parts]
+
+    def restore(self, states: list[dict]) -> None:
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def train(
+    name: str,
+    model: nn.Module,
+    train_set: Pictures,
+    test_set: Pictures,
+    recipe: Recipe,
+    runs: Path,
+    prepare: Callable[[Tensor, int], Tensor] = normalised,
+) -> dict:
+    """Train, or go on from the last finished epoch in `runs`; returns {"test_accuracy", "epochs", "history", …}."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device, memory_format=torch.channels_last)
+    # Muon's flat views need the plain layout of the weights; channels-last pictures alone are enough for fast kernels
+    for parameter in model.parameters():
+        parameter.data = parameter.data.contiguous()
+    optimiser = MatrixOptimiser(model, recipe)
+    runs.mkdir(parents=True, exist_ok=True)
+    checkpoint = runs / f"{name}.pt"
+    start, history, spent = 0, [], 0.0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        if saved["recipe"] == asdict(recipe):
+            with torch.no_grad():
+                for key, value in model.state_dict().items():
+                    value.copy_(saved["model"][key])
+            optimiser.restore(saved["optimiser"])
+            start, history, spent = saved["epoch"], saved["history"], saved["cpu_seconds"]
+
+    steps = len(train_set.labels) // recipe.batch
+    total = steps * recipe.epochs
+    with _bar() as bar:
+        for epoch in range(start, recipe.epochs):
+            task = bar.add_task(f"{name} epoch {epoch + 1}/{recipe.epochs}", total=steps, loss=float("nan"))
+            generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
+            torch.manual_seed(recipe.seed * 10_000 + epoch)
+            order = torch.randperm(len(train_set.labels), generator=generator)
+            model.train()
+            begun = time.process_time()
+            for step in range(steps):
+                chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+                x = prepare(augmented(train_set.pixels[chosen], generator), recipe.side).to(device)
+                y = train_set.labels[chosen].to(device)
+                with torch.autocast(device.type, torch.bfloat16):
+                    logits = model(x)
+                loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+                loss.backward()
+                optimiser.step(_schedule((epoch * steps + step) / total, recipe.warm_up))
+                bar.update(task, advance=1, loss=loss.item())
+            spent += time.process_time() - begun
+            accuracy = evaluate(model, test_set, recipe, prepare)
+            history.append({"epoch": epoch + 1, "test_accuracy": accuracy, "loss": loss.item()})
+            bar.remove_task(task)
+            print(f"{name} epoch {epoch + 1}/{recipe.epochs}: test accuracy {100 * accuracy:.2f} %", flush=True)
+            torch.save(
+                {
+                    "recipe": asdict(recipe),
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state(),
+                    "epoch": epoch + 1,
+                    "history": history,
+                    "cpu_seconds": spent,
+                },
+                checkpoint.with_suffix(".part"),
+            )
+            checkpoint.with_suffix(".part").replace(checkpoint)
+    return {
+        "test_accuracy": evaluate(model, test_set, recipe, prepare, precise=True),
+        "epochs": recipe.epochs,
+        "cpu_seconds": round(spent),
+        "history": history,
+    }
+
+
+def _schedule(progress: float, warm_up: float) -> float:
+    """Linear warm-up, then linear decay to (almost) zero."""
+    return progress / warm_up if progress < warm_up else max((1 - progress) / (1 - warm_up), 1e-3)
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, test_set: Pictures, recipe: Recipe, prepare=normalised, precise: bool = False) -> float:
+    """Share of right top-1 answers on the whole set; `precise` runs in float32 as the page does."""
+    model.eval()
+    device = next(model.parameters()).device
+    right = 0
+    for begin in range(0, len(test_set.labels), 500):
+        x = prepare(test_set.pixels[begin : begin + 500], recipe.side).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=not precise):
+            logits = model(x)
+        right += (logits.argmax(-1).cpu() == test_set.labels[begin : begin + 500]).sum().item()
+    return right / len(test_set.labels)
+
+
+def ship(name: str, model: nn.Module, card: dict, folder: Path) -> None:
+    """Write `<name>.safetensors` and its model card `<name>.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, path)
+    card = {
+        "name": name,
+        **card,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "date": datetime.date.today().isoformat(),
+        "torch": torch.__version__.split("+")[0],
+    }
+    (folder / f"{name}.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def _bar() -> Progress:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.3f}"), TimeRemainingColumn()
+    )  # fmt: skip
+    return Progress(*columns, transient=True, disable=not sys.stderr.isatty())
+
