@@ -8,7 +8,7 @@ RUN useradd --create-home --uid 1000 visitor
 WORKDIR /home/visitor/app
 
 COPY requirements.txt constraints.txt ./
-RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constraints.txt torch \
+RUN pip install --no-cache-dir --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constraints.txt torch \
     && pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 
 # The app only reads its own folder, so the files stay root's; caches go to the visitor's home.

@@ -53,7 +53,9 @@ $(BIN)/python:
 	{ echo "Python 3.10 or newer is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
+# Some tools make a .venv without pip.
 $(APP_STAMP): requirements.txt constraints.txt | $(BIN)/python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	$(INSTALL) --requirement requirements.txt
 	@touch $@
 

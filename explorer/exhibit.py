@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.structures import Structure
+from models.structures import Attribution, Structure
 
 
 class BadRequest(ValueError):
@@ -103,7 +103,8 @@ class Scene:
         layers: in order of the forward pass.
         prediction: class probabilities, best first, as (label, probability).
         measures: per layer name, what the diagnostics say (explorer.diagnostics.Measure).
-        labels: per patch of the finest grid, a segment number, [H, W] int; None when unknown.
+        labels: segment of each patch of the first layer's grid, [N] int (negative: unknown), and whether it is ground
+            truth; None when there is none.
         notes: plain remarks that the page must show (random weights, a rotated photo, …).
         extras: further small results by name, ready for JSON (curves, tables).
     """
@@ -113,12 +114,18 @@ class Scene:
     layers: Sequence[Layer]
     prediction: Sequence[tuple[str, float]] = ()
     measures: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    labels: np.ndarray | None = None
+    labels: tuple[np.ndarray, bool] | None = None
     notes: tuple[str, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
 
+    def with_extras(self, **extras: Any) -> Scene:
+        """The same scene with further small results."""
+        return replace(self, extras={**self.extras, **extras})
+
 
 # -------------------------------------------------------------------------------------------------------- the exhibit
+
+Labeller = Callable[[tuple[int, int]], tuple[np.ndarray, bool] | None]  # grid → (segment of each patch, ground truth?)
 
 
 class Wing(Enum):
@@ -175,7 +182,8 @@ class Exhibit:
         slug: address, API name and command-line name.
         idea: the one idea in a sentence, for the gallery card.
         controls: the class of its settings.
-        run: (square picture at display resolution, uint8 [S, S, 3]; controls; edits) → Scene. Edits are the visitor's cuts.
+        run: (square picture at display resolution, uint8 [S, S, 3]; controls; the visitor's cuts; who knows the segments) → Scene.
+        explain: (picture, controls, method, label, layer) → Attribution, or None when the exhibit has no attribution.
         views: names of the panels beside the canvas, in order.
         example: name of the example picture that opens first.
         folder: where the story (`<slug>.yaml`) lies.
@@ -187,10 +195,11 @@ class Exhibit:
     idea: str
     paper: Paper
     controls: type[Controls]
-    run: Callable[[np.ndarray, Any, Sequence[Cut]], Scene]
+    run: Callable[[np.ndarray, Any, Sequence[Intervention], Labeller], Scene]
     views: tuple[str, ...]
     example: str
     folder: Path
+    explain: Callable[[np.ndarray, Any, str, str, str], Attribution] | None = None
     claims: tuple[Claim, ...] = ()
 
     def story(self) -> list[dict[str, Any]]:
@@ -212,8 +221,8 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """An intervention on one layer: remove edges.
+class Intervention:
+    """What the visitor changed in one layer: edges removed.
 
     Attributes:
         layer: the layer's name; "*" means every layer whose grid holds the patch.

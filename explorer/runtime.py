@@ -63,6 +63,14 @@ def model(name: str) -> zoo.Loaded:
     return loaded
 
 
+def class_index(name: str, label: str) -> int:
+    """Number of a class by its label. Raises ValueError naming the classes there are."""
+    labels = model(name).labels
+    if label not in labels:
+        raise ValueError(f"there is no class {str(label)[:40]!r}; there are {', '.join(labels)}")
+    return labels.index(label)
+
+
 @dataclass
 class Run:
     """One finished run: what follow-up questions (a cut, a distance row, a layout) need."""

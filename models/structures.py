@@ -175,3 +175,18 @@ class Prediction(Structure):
         values, index = probability.topk(min(k, probability.numel()))
         names = [self.labels[i] if self.labels else f"class {i}" for i in index.tolist()]
         return list(zip(names, values.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Attribution(Structure):
+    """How much each place of a picture speaks for one class.
+
+    Attributes:
+        map: [h, w]; positive speaks for the class.
+        target: index of the class.
+        method: name of the method.
+    """
+
+    map: Tensor
+    target: int
+    method: str

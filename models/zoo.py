@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from models.checkpoints import load_strict, read_state
 from models.image_graphs import greedyvig, mobilevig, vig
 from models.image_graphs.swappable import CONSTRUCTORS, SwappableViG
 
@@ -48,19 +48,15 @@ class Preparation:
     def seen(self, pixels: np.ndarray) -> np.ndarray:
         """The pixels that the model sees, uint8 [side, side, 3], from a square uint8 [s, s, 3]."""
         image = Image.fromarray(pixels)
-        if self.native and self.native < self.side:
-            image = image.resize((self.native,) * 2, Image.Resampling.BICUBIC).resize((self.side,) * 2, Image.Resampling.BILINEAR)
-        return np.asarray(image.resize((self.side,) * 2, Image.Resampling.BICUBIC))
+        if self.native:
+            image = image.resize((self.native, self.native), Image.Resampling.BICUBIC)
+            return np.asarray(image.resize((self.side, self.side), Image.Resampling.BILINEAR))
+        return np.asarray(image.resize((self.side, self.side), Image.Resampling.BICUBIC))
 
     def __call__(self, pixels: np.ndarray) -> Tensor:
         """Square uint8 [s, s, 3] → float [1, 3, side, side]."""
-        image = Image.fromarray(pixels)
-        side = self.native or self.side
-        small = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=None), dtype=np.float32) / 255
-        x = (torch.from_numpy(small).permute(2, 0, 1)[None] - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
-        if x.shape[-1] != self.side:
-            x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
-        return x
+        x = torch.tensor(self.seen(pixels), dtype=torch.float32).permute(2, 0, 1)[None] / 255
+        return (x - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
 
 
 @dataclass(frozen=True)
@@ -143,8 +139,6 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
         KeyError: no such name.
         models.checkpoints.CheckpointError: the file is not acceptable or does not fit; the message says why.
     """
-    from models.checkpoints import load_strict, read_state, unwrap
-
     entry = _entry(name)
     shipped = WEIGHTS / f"{name}.safetensors"
     path = Path(weights) if weights is not None else shipped if shipped.exists() else None
@@ -152,7 +146,7 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
     changes: dict[str, Any] = {}
     state = None
     if path is not None:
-        state = unwrap(read_state(path, trusted=trusted))
+        state = read_state(path, trusted=trusted)
         if entry.published:
             changes = _as_in(state, name)
     model = build(name, **changes)

@@ -110,7 +110,8 @@ def _popularity(s: Snapshot) -> list[Measure]:
     s.require_edges()
     found = degrees(s)
     top = round(found.top_chance * s.m)
-    many = f"{top} {'cells' if s.graph.pooled else 'patches'}" if top > 1 else f"one {'cell' if s.graph.pooled else 'patch'}"
+    one, several = ("cell", "cells") if s.graph.pooled else ("patch", "patches")
+    many = f"the {top} most popular {several}" if top > 1 else f"the most popular {one}"
     return [
         measure("hub_skew", found.skew),
         _against_chance("hub_share", found, "top", patches=many),
@@ -126,10 +127,11 @@ def _against_chance(key: str, found: Degrees, what: str, **words: str) -> Measur
 
 def _lengths(s: Snapshot) -> list[Measure]:
     found = lengths(s)
+    where = "go to the pooled cell around the patch or one beside it" if s.graph.pooled else "stay where a 3 × 3 convolution looks anyway"
     return [
         measure("length_median", found.median, height=s.grid[0], width=s.grid[1]),
         measure("length_ninety", found.ninety),
-        measure("local_share", found.local_share),
+        measure("local_share", found.local_share, where=where),
     ]
 
 
@@ -138,7 +140,7 @@ def _pieces(s: Snapshot) -> list[Measure]:
     candidates = ""
     if s.graph.rule.name in ROLLED_RULES:
         least = axial_pieces(s.grid, s.graph.rule.settings["step"])
-        candidates = f" (At this grid and step it cannot be fewer than {least}.)" if least > 1 else ""
+        candidates = f" At this grid and step it cannot be fewer than {least}." if least > 1 else ""
     return [
         measure("pieces", parts.count, candidates=candidates, single=int((parts.sizes == 1).sum())),
         measure("largest_piece", parts.largest_share),

@@ -200,15 +200,19 @@ def one_picture(graph: PatchGraph, picture: int) -> PatchGraph:
     if not 0 <= picture < batch_of(graph):
         raise IndexError(f"there is no picture {picture}; the graph holds {batch_of(graph)}")
 
-    def pick(tensor: Tensor | None) -> Tensor | None:
-        if tensor is None:
-            return None
+    def pick(tensor: Tensor) -> Tensor:
         first = picture if tensor.shape[0] > 1 else 0
         return tensor[first : first + 1].detach().cpu()
 
-    rule = replace(graph.rule, statistics={name: pick(value) for name, value in graph.rule.statistics.items()})
-    fields = ("candidates", "kept", "distance", "position", "features")
-    return replace(graph, rule=rule, **{name: pick(getattr(graph, name)) for name in fields})
+    return replace(
+        graph,
+        candidates=pick(graph.candidates),
+        kept=pick(graph.kept),
+        rule=replace(graph.rule, statistics={name: pick(value) for name, value in graph.rule.statistics.items()}),
+        distance=None if graph.distance is None else pick(graph.distance),
+        position=None if graph.position is None else pick(graph.position),
+        features=None if graph.features is None else pick(graph.features),
+    )
 
 
 def unit_rows(x: np.ndarray) -> np.ndarray:

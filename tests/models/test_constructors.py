@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.image_graphs import constructors
 from models.image_graphs.constructors import (
@@ -27,6 +26,7 @@ from models.image_graphs.constructors import (
     half_roll_distance,
 )
 from models.structures import PatchGraph
+from tests.models.helpers import LargestTensor, picture
 
 ALL = {
     "knn": lambda: DilatedKNN(5, 2),
@@ -38,10 +38,6 @@ ALL = {
     "grid": lambda: Grid8(),
     "random": lambda: RandomRegular(5),
 }
-
-
-def picture(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def whole(*shape: int, seed: int = 0) -> Tensor:
@@ -90,29 +86,28 @@ def test_knn_keeps_every_dth_of_the_nearest(k: int, dilation: int) -> None:
 
 def test_knn_distance_is_the_squared_distance_of_unit_vectors() -> None:
     x = picture(2, 6, 5, 4)
-    graph = DilatedKNN(3)(x)
     expected = all_distances(x).sort(-1).values.float()
-    assert torch.allclose(graph.distance, expected, atol=1e-5)
-    assert torch.allclose(DilatedKNN(3)(7 * x).distance, expected, atol=1e-5)  # length does not count
+    assert torch.allclose(DilatedKNN(3).eval()(x).distance, expected, atol=1e-5)
+    assert torch.allclose(DilatedKNN(3).eval()(7 * x).distance, expected, atol=1e-5)  # length does not count
     zero = torch.zeros(1, 3, 3, 3)
     assert torch.isfinite(DilatedKNN(3)(zero).distance).all()
 
 
 def test_a_smaller_k_is_a_prefix_and_the_horizon_bounds_the_list() -> None:
     x = picture(1, 6, 8, 8)
-    small, large = DilatedKNN(3)(x), DilatedKNN(9)(x)
+    small, large = DilatedKNN(3).eval()(x), DilatedKNN(9).eval()(x)
     assert torch.equal(small.candidates, large.candidates)
     assert small.candidates.shape[2] == 48
     assert torch.equal(small.neighbours()[0], large.neighbours()[0][..., :3])
-    assert DilatedKNN(3, horizon=0)(x).candidates.shape[2] == 3
+    assert DilatedKNN(3, horizon=0).eval()(x).candidates.shape[2] == 3
     assert DilatedKNN(3, 2).train()(x).candidates.shape[2] == 6
-    assert DilatedKNN(60)(x).candidates.shape[2] == 60
+    assert DilatedKNN(60).eval()(x).candidates.shape[2] == 60
 
 
 def test_knn_without_self_is_brute_force_without_self() -> None:
     x = picture(2, 6, 5, 4)
     ranked = (all_distances(x) + 9 * torch.eye(20)).sort(-1).indices
-    for module in (DilatedKNN(4, 2, include_self=False), DilatedKNN(4, 2, include_self=False).train()):
+    for module in (DilatedKNN(4, 2, include_self=False).eval(), DilatedKNN(4, 2, include_self=False).train()):
         graph = module(x)
         assert not graph.is_self().any()
         assert sets(graph, 1) == [set(row[0:8:2].tolist()) for row in ranked[1]]
@@ -137,7 +132,7 @@ def test_pooled_keys() -> None:
 
 def test_position_term_is_added_to_the_squared_distance() -> None:
     x, position = picture(2, 6, 5, 4), picture(1, 20, 20, seed=1)
-    graph = DilatedKNN(4)(x, position=position)
+    graph = DilatedKNN(4).eval()(x, position=position)
     total = all_distances(x) + position.double()
     ranked = total.sort(-1)
     assert sets(graph, 1) == [set(row[:4].tolist()) for row in ranked.indices[1]]
@@ -383,18 +378,16 @@ def test_dynamic_ignores_scale_offset_and_order_of_channels(seed: int, grid: tup
 @settings(max_examples=25, deadline=None)
 def test_dynamic_moves_with_a_cyclic_shift(seed: int, down: int, across: int) -> None:
     x = whole(1, 4, 6, 7, seed=seed)
-    number = torch.arange(42).view(6, 7)
     kept = AxialDynamic(2)(x).kept.view(6, 7, -1)
     shifted = AxialDynamic(2)(torch.roll(x, (down, across), (2, 3))).kept.view(6, 7, -1)
     assert torch.equal(shifted, torch.roll(kept, (down, across), (0, 1)))
-    assert torch.equal(torch.roll(number, (down, across), (0, 1)).sort().values, number.sort().values) or down or across
 
 
 @pytest.mark.parametrize("grid", [(4, 4), (4, 6), (6, 6), (8, 4), (5, 6), (7, 7), (4, 5)])
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_dynamic_is_undirected_iff_the_step_divides_both_sides(grid: tuple[int, int], step: int) -> None:
     x = picture(1, 3, *grid)
-    a = AxialDynamic(step)(x).adjacency()
+    a = AxialDynamic(step, multiplier=0.5)(x).adjacency()
     if grid[0] % step == 0 and grid[1] % step == 0:
         assert torch.equal(a, a.T)
     every = AxialDynamic(step, multiplier=-100)(x).adjacency()
@@ -516,21 +509,6 @@ def test_half_precision_builds_the_graph_in_float32(name: str, dtype: torch.dtyp
 def test_no_gradient_flows_through_the_choice(name: str) -> None:
     graph = ALL[name]()(picture(1, 6, 6, 6).requires_grad_())
     assert not any(tensor.requires_grad for key, tensor in graph.tensors().items() if key != "features")
-
-
-class LargestTensor(TorchDispatchMode):
-    """Remembers the largest tensor (in entries) that any operation returned while it was on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(tensor, Tensor):
-                self.entries = max(self.entries, tensor.untyped_storage().nbytes() // tensor.element_size())
-        return result
 
 
 @pytest.mark.parametrize("name", ["axial", "dynamic", "grid"])

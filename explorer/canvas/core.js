@@ -1,0 +1,424 @@
+/**
+ * Hyperscope canvas: the ground floor. Everything lives in one object, `HS`; the files are joined in this order:
+ * core, graph, colour, permalink, dom, draw, picture, film, controls, story, prediction, measures, takehome, panels/*, mount.
+ *
+ * HS.decode(text)                 payload with typed arrays (each carries `.shape`); throws HS.Refusal with a sentence
+ * HS.createStore(payload, host)   the state of one exhibit:
+ *   .payload .layers .look .hover   current values; treat them as read-only
+ *   .layer                          the layer of look.layer (object of payload.layers)
+ *   .set(change)                    change part of the look; `rule` merges key by key, `rule: null` empties it
+ *   .setHover({layer, patch, side}) side: "target" (a patch of layer.grid) or "key" (a cell of layer.keyGrid); null clears
+ *   .load(payload)                  a new payload: look is kept as far as it still means something
+ *   .subscribe(fn)                  fn(Set of changed keys) → unsubscribe. Keys are those of look, plus "hover", "cuts",
+ *                                   "payload", "answer". Calls are collected: one per turn of the event loop
+ *   .graph(layerIndex, rule?)       memoised Graph under look.rule (see graph.js); `{}` gives it as the model had it
+ *   .across(from, patch, to)        the patch of another layer's grid that holds the centre of this one
+ *   .keyOf(layer, patch)            the cell of the key grid that holds the centre of a patch
+ *   .patchesOfKey(layer, key)       the patches whose centre lies in a cell of the key grid
+ *   .keyAcross(from, key, to)       the key cell of another layer that holds the centre of this key cell
+ *   .focus(layerIndex)              patch under the pointer on this layer's grid, else the newest pin, else null
+ *   .pins(layerIndex)               the pins on this layer's grid
+ *   .togglePin(patch, layerIndex?)  pin or unpin
+ *   .cuts .toggleCutPatch(patch, kind) .cutEdgesOf(patch) .isCut(layerIndex, target, source) .clearCuts()
+ *   .ask(name, data)                sends a question to the page; returns its request number, null without a server
+ *   .onAnswer(kind, fn)             fn(answer, request) for the newest request of that kind; kind "refusal" gets
+ *                                   {name, message}; returns unsubscribe. Arrays inside answers are decoded
+ *   .lookup(question)               Promise of a small answer (arrays decoded), null where there is no server
+ *   .asking(name)                   true while the newest question of that name has no answer
+ *   .permalink()                    Promise of the address of this state
+ * HS.panel({name, title, available(store), mount(el, store) → {draw(changedKeys), resize(), destroy()}})
+ *   registers a linked view. It is mounted when its tab opens, drawn when it is visible, destroyed on a new payload.
+ */
+const HS = {};
+
+(() => {
+  "use strict";
+
+  const VERSION = 1;
+  const MAX_PINS = 26;
+  const ARRAY_TYPES = { u8: Uint8Array, u16: Uint16Array, i32: Int32Array, f32: Float32Array };
+
+  /** Something cannot be shown. The message is for the visitor: what is wrong and what to do next. */
+  class Refusal extends Error {}
+
+  // ------------------------------------------------------------------------------------------------------- decoding
+
+  /** {type, shape, data} → typed array with `.shape`. */
+  function decodeArray(item, where) {
+    const Type = ARRAY_TYPES[item.type];
+    if (!Type || !Array.isArray(item.shape)) throw new Refusal(`The data of this picture is of an unknown kind (${where}). Reload the page.`);
+    const text = atob(item.data);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+    const expected = item.shape.reduce((a, b) => a * b, 1);
+    if (bytes.length !== expected * Type.BYTES_PER_ELEMENT) {
+      throw new Refusal(`The data of this picture is damaged (${where} has ${bytes.length} bytes for ${expected} numbers). Run it again.`);
+    }
+    const array = new Type(bytes.buffer);
+    array.shape = item.shape;
+    return array;
+  }
+
+  /** Replaces every encoded array inside a plain value. */
+  function decodeDeep(value, where) {
+    if (value === null || typeof value !== "object") return value;
+    if (typeof value.data === "string" && typeof value.type === "string" && value.shape) return decodeArray(value, where);
+    if (Array.isArray(value)) return value.map((item, i) => decodeDeep(item, `${where} ${i + 1}`));
+    for (const key of Object.keys(value)) value[key] = decodeDeep(value[key], `${where} ${key}`);
+    return value;
+  }
+
+  function requireShape(layer, name, shape, optional) {
+    const array = layer[name];
+    if (array == null && optional) return;
+    if (!array || !array.shape || array.shape.join() !== shape.join()) {
+      const found = array && array.shape ? array.shape.join(" × ") : "nothing";
+      throw new Refusal(`The layer “${layer.label}” does not fit together (${name} is ${found}, expected ${shape.join(" × ")}). Run it again.`);
+    }
+  }
+
+  function checkLayer(layer) {
+    const patches = layer.grid[0] * layer.grid[1];
+    const keys = layer.keyGrid[0] * layer.keyGrid[1];
+    const width = layer.candidates && layer.candidates.shape ? layer.candidates.shape[1] : 0;
+    for (const name of ["candidates", "kept"]) requireShape(layer, name, [patches, width], false);
+    for (const name of ["distance", "position", "share"]) requireShape(layer, name, [patches, width], true);
+    requireShape(layer, "colour", [patches, 3], true);
+    if (layer.candidates.some((source) => source >= keys)) {
+      throw new Refusal(`The layer “${layer.label}” names patches that do not exist. Run it again.`);
+    }
+    layer.maps = layer.maps || {};
+    layer.measures = layer.measures || [];
+  }
+
+  /** Payload string → payload object with typed arrays. Throws HS.Refusal with a plain sentence. */
+  function decode(text) {
+    let payload;
+    try {
+      payload = typeof text === "string" ? JSON.parse(text) : text;
+    } catch {
+      throw new Refusal("The answer of the server could not be read. Reload the page.");
+    }
+    if (!payload || payload.version !== VERSION) {
+      throw new Refusal("This page and its data come from different versions of Hyperscope. Reload the page.");
+    }
+    if (!Array.isArray(payload.layers) || payload.layers.length === 0) {
+      throw new Refusal("This model returned no graph to look at. Choose another model or picture.");
+    }
+    payload = decodeDeep(payload, "payload");
+    payload.layers.forEach(checkLayer);
+    const lists = ["examples", "prediction", "notes", "story", "views"];
+    for (const name of lists) payload[name] = payload[name] || [];
+    payload.controls = payload.controls || { widgets: [], values: {} };
+    payload.extras = payload.extras || {};
+    return payload;
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- look
+
+  const number = (low, high, whole) => (v) =>
+    typeof v === "number" && Number.isFinite(v) && v >= low && v <= high && (!whole || Number.isInteger(v)) ? v : undefined;
+  const word = (...allowed) => (v) => (allowed.includes(v) ? v : undefined);
+  const truth = (v) => (typeof v === "boolean" ? v : undefined);
+  const shortText = (v) => (typeof v === "string" && v.length <= 60 ? v : undefined);
+  const patchList = (v) =>
+    Array.isArray(v) && v.length <= MAX_PINS && v.every((p) => Number.isInteger(p) && p >= 0 && p < 65536) ? [...new Set(v)] : undefined;
+  const RULE_FIELDS = { k: number(1, 4096, true), dilation: number(1, 64, true), multiplier: number(-5, 5), quantile: number(0, 1) };
+
+  function cleanRule(value) {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
+    const rule = {};
+    for (const [key, check] of Object.entries(RULE_FIELDS)) {
+      if (key in value && check(value[key]) !== undefined) rule[key] = value[key];
+    }
+    return rule;
+  }
+
+  /** What each field of the look may be: its default and the check that returns undefined for anything else. */
+  const LOOK_FIELDS = {
+    layer: [0, number(0, 999, true)],
+    pins: [[], patchList],
+    direction: ["in", word("in", "out", "both")],
+    all: [false, truth],
+    opacity: [0.35, number(0, 1)],
+    colour: ["strength", word("strength", "length")],
+    grid: ["auto", word("auto", "on", "off")],
+    seen: [false, truth],
+    heat: ["", shortText],
+    compare: [null, (v) => (v === null ? null : number(0, 999, true)(v))],
+    difference: [false, truth],
+    tab: ["", shortText],
+    step: [0, number(0, 99, true)],
+    rule: [{}, cleanRule],
+  };
+
+  const defaultLook = () => Object.fromEntries(Object.entries(LOOK_FIELDS).map(([key, [value]]) => [key, structuredClone(value)]));
+
+  /**
+   * Keep what is allowed of a look from outside.
+   * @returns {{look: object, faults: string[]}} only known, valid fields; names of the fields that were wrong
+   */
+  function cleanLook(raw) {
+    const look = {};
+    const faults = [];
+    for (const [key, value] of Object.entries(raw && typeof raw === "object" ? raw : {})) {
+      if (!Object.hasOwn(LOOK_FIELDS, key)) continue;
+      const clean = LOOK_FIELDS[key][1](value);
+      if (clean === undefined) faults.push(key);
+      else look[key] = clean;
+    }
+    return { look, faults };
+  }
+
+  /** A look whose layers and patches exist in this payload. */
+  function fitLook(look, layers) {
+    const fitted = { ...look, layer: Math.min(look.layer, layers.length - 1) };
+    if (look.compare !== null && look.compare >= layers.length) fitted.compare = null;
+    const [rows, cols] = layers[fitted.layer].grid;
+    fitted.pins = look.pins.filter((p) => p < rows * cols);
+    return fitted;
+  }
+
+  // ---------------------------------------------------------------------------------------------------- questions
+
+  /** Questions to the page and their answers; of each kind only the newest may answer. */
+  function createPost(store, host) {
+    let count = 0;
+    const newest = new Map(); // name → request
+    const names = new Map(); // request → name, while unanswered
+    const listeners = new Map(); // kind → Set of functions
+
+    function receive(raw) {
+      let answer;
+      try {
+        answer = decodeDeep(typeof raw === "string" ? JSON.parse(raw) : raw, "answer");
+      } catch {
+        answer = { kind: "refusal", request: raw && raw.request, message: "The answer could not be read. Try again." };
+      }
+      if (!answer || (answer.run && answer.run !== store.payload.run && answer.kind !== "refusal")) return;
+      const name = answer.kind === "refusal" ? names.get(answer.request) : answer.kind;
+      if (answer.request != null && newest.get(name) !== answer.request) return;
+      if (answer.request != null) names.delete(answer.request);
+      const message = answer.kind === "refusal" ? { ...answer, name } : answer;
+      for (const fn of listeners.get(answer.kind) || []) fn(message, answer.request);
+      store.touch("answer");
+    }
+
+    const stop = host.onAnswer ? host.onAnswer(receive) : null;
+    return {
+      ask(name, data) {
+        if (!host.ask || (!host.live && name !== "run")) return null;
+        names.delete(newest.get(name));
+        newest.set(name, ++count);
+        names.set(count, name);
+        host.ask(name, { exhibit: store.payload.exhibit.slug, run: store.payload.run, request: count, ...data });
+        store.touch("answer");
+        return count;
+      },
+      settle(name) {
+        names.delete(newest.get(name));
+      },
+      asking: (name) => names.has(newest.get(name)),
+      onAnswer(kind, fn) {
+        if (!listeners.has(kind)) listeners.set(kind, new Set());
+        listeners.get(kind).add(fn);
+        return () => listeners.get(kind).delete(fn);
+      },
+      lookup(question) {
+        const answer = host.live && host.lookup ? host.lookup({ run: store.payload.run, ...question }) : null;
+        return answer && answer.then((value) => decodeDeep(typeof value === "string" ? JSON.parse(value) : value, "answer"));
+      },
+      close: () => typeof stop === "function" && stop(),
+    };
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- store
+
+  /** Tells subscribers once per turn what changed. */
+  function createBell() {
+    const subscribers = new Set();
+    let changed = new Set();
+    function ring() {
+      const keys = changed;
+      changed = new Set();
+      for (const fn of subscribers) fn(keys);
+    }
+    return {
+      touch(...keys) {
+        if (changed.size === 0) queueMicrotask(ring);
+        keys.forEach((key) => changed.add(key));
+      },
+      subscribe(fn) {
+        subscribers.add(fn);
+        return () => subscribers.delete(fn);
+      },
+    };
+  }
+
+  /** Edges and patches that the visitor cut; the server keeps them out of the model on `ask("cut")`. */
+  function createCuts(store) {
+    let cuts = [];
+    let edges = new Set();
+    let patches = new Set();
+
+    function index() {
+      edges = new Set();
+      patches = new Set();
+      for (const cut of cuts) {
+        const set = cut.kind === "patch" ? patches : edges;
+        for (const [target, source] of cut.pairs) set.add(cut.kind === "patch" ? `${cut.layer} ${target}` : `${cut.layer} ${target} ${source}`);
+      }
+      store.touch("cuts");
+    }
+
+    return {
+      get list() {
+        return cuts;
+      },
+      /** All edges from and to a patch of the current layer, as the model had them, as [target, source]. */
+      edgesOf(patch) {
+        const graph = store.graph(store.look.layer, {});
+        const pairs = [];
+        for (let e = graph.offsets[patch]; e < graph.offsets[patch + 1]; e++) pairs.push([patch, graph.source[e]]);
+        const key = store.keyOf(store.look.layer, patch);
+        for (let i = graph.outOffsets[key]; i < graph.outOffsets[key + 1]; i++) pairs.push([graph.outTarget[i], key]);
+        return pairs;
+      },
+      /** kind "edges": only the edges of the current layer; "patch": the patch hears and says nothing in any layer. */
+      toggle(patch, kind) {
+        const layer = kind === "patch" ? "*" : store.layer.name;
+        const at = cuts.findIndex((cut) => cut.kind === kind && cut.patch === patch && cut.grid === store.layer.grid.join());
+        if (at >= 0) cuts = cuts.filter((_, i) => i !== at);
+        else {
+          const pairs = kind === "patch" ? [[patch, -1]] : this.edgesOf(patch);
+          cuts = [...cuts, { layer, kind, pairs, patch, grid: store.layer.grid.join(), name: store.layer.name }];
+        }
+        index();
+      },
+      hasPatch: (patch, kind) => cuts.some((cut) => cut.kind === kind && cut.patch === patch && cut.grid === store.layer.grid.join()),
+      isCut(layerIndex, target, source) {
+        if (cuts.length === 0) return false;
+        const layer = store.layers[layerIndex];
+        if (edges.has(`${layer.name} ${target} ${source}`)) return true;
+        const sameGrid = cuts.some((cut) => cut.kind === "patch" && cut.grid === layer.grid.join());
+        const sourcePatch = HS.pooled(layer) ? -1 : source;
+        return sameGrid && (patches.has(`* ${target}`) || patches.has(`* ${sourcePatch}`));
+      },
+      clear() {
+        if (cuts.length === 0) return;
+        cuts = [];
+        index();
+      },
+    };
+  }
+
+  /** The state of one exhibit; see the head of this file. */
+  function createStore(payload, host) {
+    const bell = createBell();
+    let graphs = new Map();
+    let anchor = { layer: 0, pins: [] }; // pins as they were set, so that a trip through a coarser layer loses nothing
+    let look = fitLook(defaultLook(), payload.layers);
+
+    const pinsOn = (layer) => [...new Set(anchor.pins.map((p) => store.across(anchor.layer, p, layer)))];
+
+    const store = {
+      host: host || {},
+      get payload() {
+        return payload;
+      },
+      get layers() {
+        return payload.layers;
+      },
+      get look() {
+        return look;
+      },
+      get layer() {
+        return payload.layers[look.layer];
+      },
+      hover: null,
+      touch: bell.touch,
+      subscribe: bell.subscribe,
+
+      set(change) {
+        const next = { ...look, ...cleanLook(change).look };
+        if ("rule" in change) next.rule = change.rule === null ? {} : { ...look.rule, ...cleanRule(change.rule) };
+        for (const key of Object.keys(next.rule)) if (change.rule && change.rule[key] === null) delete next.rule[key];
+        look = fitPins(fitLook(next, payload.layers), "pins" in change);
+        bell.touch(...Object.keys(change));
+      },
+      setHover(hover) {
+        const old = store.hover;
+        if (old === hover || (old && hover && old.layer === hover.layer && old.patch === hover.patch && old.side === hover.side)) return;
+        store.hover = hover && { side: "target", ...hover };
+        bell.touch("hover");
+      },
+      load(next) {
+        const before = payload;
+        payload = next;
+        graphs = new Map();
+        store.hover = null;
+        store.cutList.clear();
+        const sameGrid = before.layers[anchor.layer] && next.layers[anchor.layer] && String(before.layers[anchor.layer].grid) === String(next.layers[anchor.layer].grid);
+        if (!sameGrid) anchor = { layer: 0, pins: [] };
+        look = fitLook(look, next.layers);
+        look.pins = pinsOn(look.layer);
+        store.settle("run");
+        bell.touch("payload");
+      },
+
+      graph(layerIndex, rule = look.rule) {
+        const layer = payload.layers[layerIndex];
+        const key = `${layerIndex} ${HS.ruleKey(layer, rule)}`;
+        if (!graphs.has(key)) {
+          if (graphs.size > 64) graphs.delete(graphs.keys().next().value);
+          graphs.set(key, HS.buildGraph(layer, rule));
+        }
+        return graphs.get(key);
+      },
+      across: (from, patch, to) => HS.mapCell(patch, payload.layers[from].grid, payload.layers[to].grid),
+      keyOf: (layer, patch) => HS.mapCell(patch, payload.layers[layer].grid, payload.layers[layer].keyGrid),
+      keyAcross: (from, key, to) => HS.mapCell(key, payload.layers[from].keyGrid, payload.layers[to].keyGrid),
+      patchesOfKey: (layer, key) => HS.cellsInside(key, payload.layers[layer].keyGrid, payload.layers[layer].grid),
+      focus(layerIndex) {
+        const hover = store.hover;
+        if (hover && hover.side !== "key") return store.across(hover.layer, hover.patch, layerIndex);
+        if (hover) return store.across(hover.layer, store.patchesOfKey(hover.layer, hover.patch)[0] || 0, layerIndex);
+        const pins = store.pins(layerIndex);
+        return pins.length ? pins[pins.length - 1] : null;
+      },
+      pins: (layerIndex) => (layerIndex === look.layer ? look.pins : pinsOn(layerIndex)),
+      togglePin(patch, layerIndex = look.layer) {
+        const here = store.across(layerIndex, patch, look.layer);
+        const pins = look.pins.includes(here) ? look.pins.filter((p) => p !== here) : [...look.pins, here].slice(-MAX_PINS);
+        store.set({ pins });
+      },
+      permalink: () => HS.permalink(store),
+    };
+
+    /** Pins set by hand become the anchor; otherwise they follow the layer. */
+    function fitPins(next, byHand) {
+      if (byHand) anchor = { layer: next.layer, pins: next.pins };
+      else next.pins = pinsOn(next.layer);
+      return next;
+    }
+
+    Object.assign(store, createPost(store, store.host));
+    store.cutList = createCuts(store);
+    Object.defineProperty(store, "cuts", { get: () => store.cutList.list });
+    store.toggleCutPatch = (patch, kind = "patch") => store.cutList.toggle(patch, kind);
+    store.cutEdgesOf = (patch) => store.cutList.edgesOf(patch);
+    store.isCut = store.cutList.isCut;
+    store.clearCuts = () => store.cutList.clear();
+    return store;
+  }
+
+  const panels = [];
+  /** Register a linked view; see the head of this file. */
+  function panel(definition) {
+    panels.push(definition);
+  }
+
+  Object.assign(HS, { VERSION, Refusal, decode, decodeDeep, cleanLook, defaultLook, createStore, panel, panels });
+})();
+
+if (typeof module !== "undefined") module.exports = HS;

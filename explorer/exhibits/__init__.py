@@ -1,0 +1,43 @@
+"""The catalogue: every exhibit that can be shown, and why one cannot."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from explorer.exhibit import Exhibit, Wing
+
+MODULES = (
+    "image_graphs.vig",
+    "image_graphs.mobilevig",
+    "image_graphs.greedyvig",
+    "image_graphs.constructors",
+)
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """An exhibit whose module does not import; its card says so instead of taking the site down."""
+
+    slug: str
+    reason: str
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> tuple[dict[str, Exhibit], list[Unavailable]]:
+    """All exhibits by slug, in display order, and those that cannot be shown."""
+    found: dict[str, Exhibit] = {}
+    missing: list[Unavailable] = []
+    for module in MODULES:
+        try:
+            exhibit: Exhibit = importlib.import_module(f"explorer.exhibits.{module}").EXHIBIT
+            found[exhibit.slug] = exhibit
+        except Exception as error:  # one broken exhibit must not close the house
+            missing.append(Unavailable(module.split(".")[-1], f"{type(error).__name__}: {error}"))
+    return found, missing
+
+
+def of_wing(wing: Wing) -> list[Exhibit]:
+    """The exhibits of one wing, in display order."""
+    return [exhibit for exhibit in catalogue()[0].values() if exhibit.wing is wing]

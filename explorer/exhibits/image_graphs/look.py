@@ -1,0 +1,151 @@
+"""What the exhibits of this wing share: run a model under capture, pair graphs with what was taken along them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from explorer import runtime
+from explorer.diagnostics import DEPTH_KEYS, depth_profile, pooled_labels, summary
+from explorer.diagnostics.measure import catalogue
+from explorer.exhibit import BadRequest, Intervention, Layer, Scene
+from models.attribution import attribute
+from models.capture import Trace, capture
+from models.image_graphs.edits import without_edges, without_patches
+from models.structures import Aggregation, Attribution, PatchGraph, Prediction
+
+GraphEdit = Callable[[PatchGraph], PatchGraph]
+Labels = tuple[np.ndarray, bool] | None
+
+RANDOM_WEIGHTS = "This model has random weights: its graphs and its prediction mean nothing. Supply a checkpoint to see the real thing."
+
+
+def look_at(
+    name: str,
+    shown: np.ndarray,
+    cuts: Sequence[Intervention] = (),
+    edit: GraphEdit | None = None,
+    segments: Callable[[tuple[int, int]], Labels] | None = None,
+    label: Callable[[int, PatchGraph], str] | None = None,
+) -> Scene:
+    """Run one model of the zoo on a square picture and describe every graph that it builds.
+
+    Args:
+        shown: uint8 [S, S, 3].
+        cuts: edges that the visitor removed.
+        edit: applied to every graph before the network goes on with it (another k, another threshold).
+        segments: grid → (segment of each patch, whether it is ground truth), or None.
+        label: (index, graph) → what people call the layer.
+    """
+    loaded = runtime.model(name)
+    trace, prediction = run(name, shown, cuts, edit)
+    layers = [
+        Layer(part, label(i, graph) if label else f"Layer {i + 1}", {"graph": graph} | ({"aggregation": taken} if taken else {}))
+        for i, (part, graph, taken) in enumerate(pairs(trace))
+    ]
+    labels = segments(layers[0].structures["graph"].grid) if segments and layers else None
+    return Scene(
+        shown=shown,
+        seen=loaded.prepare.seen(shown),
+        layers=layers,
+        prediction=prediction.top(10),
+        measures=measures(layers, labels),
+        labels=labels,
+        notes=() if loaded.trained else (RANDOM_WEIGHTS,),
+        extras={"depth": depth(layers, labels)},
+    )
+
+
+def run(name: str, shown: np.ndarray, cuts: Sequence[Intervention] = (), edit: GraphEdit | None = None) -> tuple[Trace, Prediction]:
+    """The structures and the prediction of one model; refuses non-finite internals with a named sentence."""
+    loaded = runtime.model(name)
+    edits = _edits(loaded.model, cuts, edit)
+    image = loaded.prepare(shown).to(runtime.device())
+    with torch.inference_mode(), capture(loaded.model, edits=edits) as trace:
+        logits = loaded.model(image)
+    trace.require_finite()
+    return trace, Prediction(logits.cpu(), loaded.labels)
+
+
+def constructors(model: torch.nn.Module) -> list[str]:
+    """Names of the parts that build graphs, in order."""
+    from models.image_graphs.constructors import Constructor
+
+    return [name for name, part in model.named_modules() if isinstance(part, Constructor)]
+
+
+def _edits(model: torch.nn.Module, cuts: Sequence[Intervention], edit: GraphEdit | None) -> dict[str, GraphEdit]:
+    names = constructors(model)
+    unknown = {cut.layer for cut in cuts} - {*names, "*"}
+    if unknown:
+        raise BadRequest(f"there is no layer named {sorted(unknown)[0][:60]!r} to cut; there are {', '.join(names)}")
+    edits: dict[str, GraphEdit] = {}
+    for name in names:
+        mine = [cut for cut in cuts if cut.layer in (name, "*")]
+        if edit or mine:
+            edits[name] = lambda graph, mine=mine: _apply(edit(graph) if edit else graph, mine)
+    return edits
+
+
+def _apply(graph: PatchGraph, cuts: Sequence[Intervention]) -> PatchGraph:
+    for cut in cuts:
+        try:
+            if cut.kind == "edges":
+                graph = without_edges(graph, cut.pairs)
+            else:
+                graph = without_patches(graph, [patch for patch, _ in cut.pairs])
+        except ValueError as error:
+            if cut.layer != "*":
+                raise BadRequest(str(error)) from None
+    return graph
+
+
+def pairs(trace: Trace) -> list[tuple[str, PatchGraph, Aggregation | None]]:
+    """Every graph with the aggregation that followed it, in order of the forward pass."""
+    found: list[tuple[str, PatchGraph, Aggregation | None]] = []
+    for name, structure in trace.structures.items():
+        if isinstance(structure, PatchGraph):
+            found.append((name, structure, None))
+        elif isinstance(structure, Aggregation) and found and found[-1][2] is None:
+            found[-1] = (*found[-1][:2], structure)
+    return found
+
+
+def measures(layers: Sequence[Layer], labels: Labels) -> dict[str, list]:
+    """Every diagnostic of every layer."""
+    finest = layers[0].structures["graph"].grid if layers else (0, 0)
+    found = {}
+    for layer in layers:
+        graph, taken = layer.structures["graph"], layer.structures.get("aggregation")
+        own = None if labels is None else pooled_labels(labels[0].reshape(-1), finest, graph.grid)
+        found[layer.name] = summary(graph, aggregation=taken, labels=own, labels_are_truth=bool(labels and labels[1]))
+    return found
+
+
+def depth(layers: Sequence[Layer], labels: Labels) -> dict[str, Mapping]:
+    """How the measures change from layer to layer."""
+    graphs = {layer.name: layer.structures["graph"] for layer in layers}
+    titles = {key: catalogue()[key]["name"] for key in DEPTH_KEYS}
+    return {"keys": titles, "values": depth_profile(graphs, None if labels is None else labels[0].reshape(-1))}
+
+
+def explain(name: str, shown: np.ndarray, method: str, target: int, layer: str | None) -> Attribution:
+    """Where the model looks for class number `target`."""
+    loaded = runtime.model(name)
+    image = loaded.prepare(shown).to(runtime.device())
+    part = loaded.model.get_submodule(_block_of(loaded.model, layer)) if method == "grad-cam" else None
+    return attribute(loaded.model, image, target, method, layer=part)  # type: ignore[arg-type]
+
+
+def _block_of(model: torch.nn.Module, constructor: str | None) -> str:
+    """The block around a constructor: the part whose output is the stage's feature map."""
+    names = constructors(model)
+    chosen = constructor if constructor in names else names[-1]
+    parts = chosen.split(".")
+    for depth_ in range(1, len(parts)):
+        inside = model.get_submodule(".".join(parts[:depth_]))
+        if sum(isinstance(m, type(model.get_submodule(chosen))) for m in inside.modules()) == 1:
+            return ".".join(parts[:depth_])
+    return parts[0]

@@ -1,0 +1,63 @@
+"""Patch features and patch graphs as points in the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.structures import PatchGraph
+
+LAYOUTS = ("spring", "spectral", "kamada-kawai")
+
+
+def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First two principal components of [N, C]: points [N, 2] and the share of variance each explains [2].
+
+    The sign is fixed (the largest loading is positive), so that the same features give the same picture.
+    """
+    centred = features - features.mean(0)
+    _, scale, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2]
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
+    total = float((scale**2).sum())
+    points, explained = centred @ axes.T, scale[:2] ** 2 / total if total else np.zeros(2)
+    if points.shape[1] < 2:
+        points, explained = np.pad(points, ((0, 0), (0, 1))), np.pad(explained, (0, 1))
+    return points.astype(np.float32), explained.astype(np.float32)
+
+
+def umap(features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """UMAP of [N, C] → [N, 2] (cosine, 15 neighbours or fewer), reproducible."""
+    from umap import UMAP  # imported when first needed: several seconds
+
+    count = len(features)
+    reducer = UMAP(n_neighbors=min(15, count - 1), metric="cosine", random_state=seed, init="spectral" if count > 20 else "random", n_jobs=1)
+    return np.asarray(reducer.fit_transform(features), dtype=np.float32)
+
+
+def layout(graph: PatchGraph, method: str, picture: int = 0, seed: int = 0) -> np.ndarray:
+    """Positions [N, 2] of the patches by a networkx layout of the undirected graph.
+
+    Kamada–Kawai is given at most 400 patches: its cost grows with the third power.
+
+    Raises:
+        ValueError: unknown method, a pooled graph, or too many patches.
+    """
+    import networkx as nx
+
+    if method not in LAYOUTS:
+        raise ValueError(f"layout is {method!r}; it must be one of {', '.join(LAYOUTS)}")
+    if graph.pooled:
+        raise ValueError("this layer compares patches with pooled cells: its two sides have no common layout")
+    count = graph.grid[0] * graph.grid[1]
+    if method == "kamada-kawai" and count > 400:
+        raise ValueError(f"Kamada–Kawai is too slow for {count} patches; it takes up to 400")
+    net: nx.Graph = nx.Graph()
+    net.add_nodes_from(range(count))
+    net.add_edges_from(graph.edge_index(picture).T.tolist())
+    if method == "spring":
+        found = nx.spring_layout(net, seed=seed, iterations=60)
+    elif method == "spectral":
+        found = nx.spectral_layout(net)
+    else:
+        found = nx.kamada_kawai_layout(net, pos=nx.circular_layout(net))
+    return np.array([found[i] for i in range(count)], dtype=np.float32)

@@ -1,0 +1,81 @@
+"""Interventions on a patch graph: pure functions PatchGraph → PatchGraph, to be used as edits of `models.capture`.
+
+    with capture(model, edits={"backbone.0.0.graph_conv.constructor": lambda g: nearest(g, k=4, dilation=1)}) as trace: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from models.image_graphs.constructors import Constructor
+from models.structures import PatchGraph
+
+
+def nearest(graph: PatchGraph, k: int, dilation: int) -> PatchGraph:
+    """Another k and dilation for a nearest-neighbour graph, as far as its candidate list reaches.
+
+    Raises:
+        ValueError: the graph has no sorted candidates, or k·dilation exceeds them.
+    """
+    available = graph.candidates.shape[2]
+    if graph.rule.name != "nearest":
+        raise ValueError(f"k and dilation belong to nearest-neighbour graphs; this one is built by the rule {graph.rule.name!r}")
+    if k * dilation > available:
+        raise ValueError(f"k·dilation = {k}·{dilation} = {k * dilation} exceeds the {available} patches that can be chosen from")
+    columns = slice(0, k * dilation, dilation)
+    kept = torch.zeros_like(graph.kept)
+    kept[..., columns] = True
+    rule = replace(graph.rule, settings={**graph.rule.settings, "k": k, "dilation": dilation})
+    return replace(graph, kept=kept, columns=columns, rule=rule)
+
+
+def repositioned(graph: PatchGraph, term: Tensor | None) -> PatchGraph:
+    """The graph with another position term [1, N, M] (None: without one), sorted anew.
+
+    The candidate list must hold every key, otherwise a key that the new term favours could be missing.
+    """
+    if graph.position is None or graph.distance is None:
+        return graph
+    if graph.candidates.shape[2] != graph.key_grid[0] * graph.key_grid[1]:
+        raise ValueError("the position term can be changed only where all keys are candidates")
+    batch = graph.distance.shape[0]
+    new = torch.zeros_like(graph.distance) if term is None else term.expand(batch, -1, -1).gather(2, graph.candidates)
+    distance, order = (graph.distance - graph.position + new).sort(-1)
+    return replace(
+        graph, candidates=graph.candidates.gather(2, order), distance=distance, position=None if term is None else new.gather(2, order)
+    )
+
+
+def rebuilt(graph: PatchGraph, constructor: Constructor) -> PatchGraph:
+    """The graph that another constructor makes of the features that this one saw."""
+    if graph.features is None:
+        raise ValueError("this graph does not carry the features that it was built from")
+    return constructor.eval()(graph.features)
+
+
+def without_edges(graph: PatchGraph, pairs: Iterable[tuple[int, int]]) -> PatchGraph:
+    """Remove the edges source → target for every (target, source) pair, in all pictures."""
+    drop = torch.zeros(graph.candidates.shape, dtype=torch.bool)
+    n = graph.candidates.shape[1]
+    for target, source in pairs:
+        if not 0 <= target < n:
+            raise ValueError(f"there is no patch {target}; the grid holds {n}")
+        drop[:, target] |= graph.candidates[:, target] == source
+    return graph.with_kept(graph.kept & ~drop.to(graph.kept.device))
+
+
+def without_patches(graph: PatchGraph, patches: Iterable[int]) -> PatchGraph:
+    """Remove every edge from and to these patches. Where sources are pooled cells, only what the patches listen to."""
+    drop = torch.zeros(graph.candidates.shape, dtype=torch.bool)
+    n = graph.candidates.shape[1]
+    for patch in patches:
+        if not 0 <= patch < n:
+            raise ValueError(f"there is no patch {patch}; the grid holds {n}")
+        drop[:, patch] = True
+        if not graph.pooled:
+            drop |= graph.candidates == patch
+    return graph.with_kept(graph.kept & ~drop.to(graph.kept.device))
