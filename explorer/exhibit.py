@@ -156,13 +156,13 @@ class Claim:
     Attributes:
         text: the claim in plain words.
         paper_figure: what the paper (or its released code) reports, as printed; "" for a finding of ours.
-        measure: runs our counterpart; returns a ClaimResult.
+        measure: runs our counterpart on the pictures with masks that lie in a folder (None: the ones that ship).
     """
 
     key: str
     text: str
     paper_figure: str
-    measure: Callable[[], ClaimResult]
+    measure: Callable[[Path | None], ClaimResult]
 
 
 @dataclass(frozen=True)

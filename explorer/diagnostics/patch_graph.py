@@ -71,7 +71,7 @@ def summary(
         (("redundancy", "effective_neighbours"), lambda: _redundancy(s)),
         (("edges_used", "channels_silent", "effective_sources"), lambda: _work(s, aggregation)),
         (("margin", "fragile_share"), lambda: _fragility(s)),
-        (("bias_share",), lambda: [measure("bias_share", known_median(bias_share(s)))]),
+        (("bias_share",), lambda: _bias(s)),
         (("cv",), lambda: _gauge(s)),
     ]
     meaningless = s.collapsed and s.graph.rule.name in COMPARING_RULES
@@ -205,6 +205,13 @@ def _work(s: Snapshot, aggregation: Aggregation | None) -> list[Measure]:
 def _fragility(s: Snapshot) -> list[Measure]:
     found = fragility(s)
     return [measure("margin", found.median), measure("fragile_share", found.near_share, reason="the graph has no edge")]
+
+
+def _bias(s: Snapshot) -> list[Measure]:
+    value, listed = known_median(bias_share(s)), s.graph.candidates.shape[2]
+    # Picking the nearest makes position and features trade off, so a short list alone cannot convict the position term.
+    grade = value if listed == s.m else min(value, 0.99)
+    return [measure("bias_share", value, grade=grade, listed=listed, sources=s.m)]
 
 
 def _gauge(s: Snapshot) -> list[Measure]:

@@ -146,8 +146,7 @@ class Snapshot:
         """(x_j − x̄)/‖x_j − x̄‖ of every source, [M, C]; a pooled source is the average of its patches."""
         x = self.centred
         if self.graph.pooled:
-            inside = np.bincount(self.cells, minlength=self.m)[:, None]
-            x = np.stack([np.bincount(self.cells, channel, self.m) for channel in x.T], 1) / inside
+            x = np.stack([np.bincount(self.cells, channel, self.m) for channel in x.T], 1)  # the sum points the same way
         return unit_rows(x)
 
     @cached_property

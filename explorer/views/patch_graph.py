@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from explorer.views.arrays import pack
+from explorer.views.arrays import pack, pack_scaled
 from explorer.views.space import pca
 from models.structures import Aggregation, PatchGraph, Structure
 
-CANDIDATES = 32  # sent per patch: enough for k and dilation sliders, few enough for 120 kB
+CANDIDATES = 24  # sent per patch: enough for k and dilation sliders, few enough for 120 kB
 
 
 def layer_payload(structures: Mapping[str, Structure], shown: np.ndarray, picture: int = 0) -> dict[str, Any]:
@@ -29,10 +29,10 @@ def layer_payload(structures: Mapping[str, Structure], shown: np.ndarray, pictur
         "grid": list(graph.grid),
         "keyGrid": list(graph.key_grid),
         "rule": rule_payload(graph, picture),
-        "candidates": pack(candidates, "u16"),
+        "candidates": pack(candidates, "u8" if graph.key_grid[0] * graph.key_grid[1] <= 256 else "u16"),
         "kept": pack(_picture(graph.kept, picture)[:, keep], "u8"),
-        "distance": None if graph.distance is None else pack(_picture(graph.distance, picture)[:, keep], "f32"),
-        "position": None if graph.position is None else pack(_picture(graph.position, picture)[:, keep], "f32"),
+        "distance": None if graph.distance is None else pack_scaled(_picture(graph.distance, picture)[:, keep]),
+        "position": None if graph.position is None else pack_scaled(_picture(graph.position, picture)[:, keep]),
         "share": None,
         "sample": None,
         "pca": None,

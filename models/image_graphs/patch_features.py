@@ -72,7 +72,7 @@ FAMILIES: dict[str, _Family] = {
     "siglip": _SIGLIP_TOWER,
     "siglip_vision_model": _SIGLIP_TOWER,
     "swin": _Family("Swin", 0, _NO_POOLER, "never", *_IMAGENET),
-    "pvt": _Family("PVT", 1, _NO_POOLER, "never", *_IMAGENET),
+    "pvt": _Family("PVT", 1, {}, "never", *_IMAGENET),
 }
 
 
@@ -139,11 +139,11 @@ class Preprocessing:
 
     def __call__(self, pixels: np.ndarray | Tensor) -> Tensor:
         """uint8 [H, W, 3] → float32 [1, 3, h, w], normalised. Raises ValueError as `view`."""
-        values = self.view(pixels).astype(np.float32)
+        values: np.ndarray = self.view(pixels).astype(np.float32)
         if self.scale is not None:
             values = values * np.float32(self.scale)
         if self.mean is not None and self.std is not None:
-            values = (values - np.float32(self.mean)) / np.float32(self.std)
+            values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
 
 
@@ -188,17 +188,19 @@ class Backbone(nn.Module):
         layers: names of the layers in order: "embedding", "block 1", … (Swin, PVT: "stage 1 block 1", …) and "output",
             which is the model's result, after its last normalisation where it has one.
         family: name of the family for people, e.g. "DINOv2".
-        model: the model of the library.
+        model, config: the model of the library and its configuration.
         preprocess: from uint8 [H, W, 3] to what `forward` takes; `preprocess.view` gives the picture that it sees.
     """
 
     layers: tuple[str, ...]
+    config: Any
 
     def __init__(self, model: nn.Module, family: _Family, preprocess: Preprocessing) -> None:
         super().__init__()
         self.model, self.family, self.preprocess = model.eval().requires_grad_(False), family.title, preprocess
-        self._resizes = family.resizes
-        self.image_size, self.patch_size = _image_size(model.config), _pair(_first(model.config, "patch_size", "patch_sizes"))
+        self.config, self._resizes = model.config, family.resizes
+        self.image_size = _pair(self.config.image_size)
+        self.patch_size = _pair(getattr(self.config, "patch_size", None) or self.config.patch_sizes[0])
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """image [B, 3, H, W], preprocessed → {layer: features [B, C, h, w]} with every layer's own grid of patches.
@@ -220,13 +222,11 @@ class Backbone(nn.Module):
         if size == self.image_size:
             return
         if self._resizes == "never" or self.image_size[0] != self.image_size[1]:
-            raise ValueError(
-                f"the picture is {size[0]} × {size[1]} pixels; this {self.family} model takes {self.image_size[0]} × {self.image_size[1]} only"
-            )
+            only = f"{self.image_size[0]} × {self.image_size[1]}"
+            raise ValueError(f"the picture is {size[0]} × {size[1]} pixels; this {self.family} model takes {only} only")
         if size[0] < self.patch_size[0] or size[1] < self.patch_size[1]:
-            raise ValueError(
-                f"the picture is {size[0]} × {size[1]} pixels; one patch is already {self.patch_size[0]} × {self.patch_size[1]}"
-            )
+            one = f"{self.patch_size[0]} × {self.patch_size[1]}"
+            raise ValueError(f"the picture is {size[0]} × {size[1]} pixels; it must hold at least one patch of {one}")
 
 
 class _Plain(Backbone):
@@ -234,8 +234,8 @@ class _Plain(Backbone):
 
     def __init__(self, model: nn.Module, family: _Family, preprocess: Preprocessing) -> None:
         super().__init__(model, family, preprocess)
-        self.special = family.special + getattr(model.config, "num_register_tokens", 0)
-        self.layers = ("embedding", *(f"block {i + 1}" for i in range(model.config.num_hidden_layers)), "output")
+        self.special = family.special + getattr(self.config, "num_register_tokens", 0)
+        self.layers = ("embedding", *(f"block {i + 1}" for i in range(self.config.num_hidden_layers)), "output")
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         size = (image.shape[2], image.shape[3])
@@ -251,11 +251,11 @@ class _Pvt(Backbone):
 
     def __init__(self, model: nn.Module, family: _Family, preprocess: Preprocessing) -> None:
         super().__init__(model, family, preprocess)
-        self.layers = (*_stage_names(model.config.depths), "output")
+        self.layers = (*_stage_names(self.config.depths), "output")
         self.special = family.special
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        config = self.model.config
+        config = self.config
         states = self.model(pixel_values=image, output_hidden_states=True).hidden_states  # the last one is normalised
         grids: list[Grid] = []
         grid = (image.shape[2], image.shape[3])
@@ -281,10 +281,10 @@ class _Swin(Backbone):
 
     def __init__(self, model: nn.Module, family: _Family, preprocess: Preprocessing) -> None:
         super().__init__(model, family, preprocess)
-        self.layers = ("embedding", *_stage_names(model.config.depths), "output")
+        self.layers = ("embedding", *_stage_names(self.config.depths), "output")
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        depths = self.model.config.depths
+        depths = self.config.depths
         grid = (-(-image.shape[2] // self.patch_size[0]), -(-image.shape[3] // self.patch_size[1]))
         parts, grids = ["embeddings"], [grid]
         for stage, depth in enumerate(depths):
@@ -310,17 +310,6 @@ def _grid_of(tokens: Tensor, grid: Grid) -> Tensor:
 
 def _pair(size: int | Sequence[int]) -> Grid:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def _first(config: Any, *names: str) -> int | Sequence[int]:
-    """The first of several settings that exists; of a list with one entry per stage (PVT) its first entry."""
-    name = next(name for name in names if hasattr(config, name))
-    value = getattr(config, name)
-    return value[0] if name.endswith("s") else value
-
-
-def _image_size(config: Any) -> Grid:
-    return _pair(config.image_size)
 
 
 # ------------------------------------------------------------------------------------------------------------ loading
@@ -352,10 +341,10 @@ def load_backbone(name_or_folder: str | Path, *, local_files_only: bool = False)
     family = FAMILIES[kind]
     model = _load_model(name, family, local_files_only)
     shape: type[Backbone] = {"swin": _Swin, "pvt": _Pvt}.get(kind, _Plain)
-    return shape(model, family, Preprocessing.read(processor, family, _image_size(model.config)))
+    return shape(model, family, Preprocessing.read(processor, family, _pair(model.config.image_size)))
 
 
-def _load_model(name: str, family: _Family, local_files_only: bool) -> nn.Module:
+def _load_model(name: str, family: _Family, local_files_only: bool) -> Any:
     from transformers import AutoConfig, AutoModel  # a second to import: only when it is needed
 
     where = {"local_files_only": local_files_only, "trust_remote_code": False}
@@ -366,7 +355,7 @@ def _load_model(name: str, family: _Family, local_files_only: bool) -> nn.Module
             model, info = AutoModel.from_pretrained(name, config=config, output_loading_info=True, **where, **family.options)
         except OSError as error:
             raise ValueError(f"the weights of {name!r} cannot be read: {error}") from error
-    missing = sorted(key for key in info["missing_keys"] if not key.split(".")[0] in ("head", "pooler"))
+    missing = sorted(key for key in info["missing_keys"] if key.split(".")[0] not in ("head", "pooler"))
     if missing:
         raise ValueError(f"{len(missing)} weights of the {family.title} model are not in {name!r}, for example {missing[0]}")
     return model.float()
@@ -376,15 +365,10 @@ def _read_json(name: str, file: str, local_files_only: bool) -> dict[str, Any] |
     """A JSON file of a local folder or of a hub model; None where there is none."""
     from transformers.utils import cached_file
 
-    if Path(name).is_dir():
-        path: str | Path | None = Path(name) / file
-        assert isinstance(path, Path)
-        path = path if path.is_file() else None
-    else:
-        try:
-            path = cached_file(name, file, local_files_only=local_files_only, _raise_exceptions_for_missing_entries=False)
-        except OSError:
-            path = None
+    try:
+        path = cached_file(name, file, local_files_only=local_files_only, _raise_exceptions_for_missing_entries=False)
+    except OSError:
+        return None
     if path is None:
         return None
     try:
@@ -428,8 +412,9 @@ def patch_graph(backbone: Backbone, image: np.ndarray | Tensor, layer: str, cons
     """
     if layer not in backbone.layers:
         raise ValueError(f"the model has no layer {layer!r}; it has {', '.join(backbone.layers)}")
-    raw = np.asarray(image).dtype == np.uint8 if isinstance(image, np.ndarray) else image.dtype == torch.uint8
-    pixels = backbone.preprocess(image) if raw else torch.as_tensor(image)
+    pixels = torch.as_tensor(image)
+    if pixels.dtype == torch.uint8:
+        pixels = backbone.preprocess(pixels)
     weight = next(backbone.model.parameters())
     features = backbone(pixels.to(weight.device, weight.dtype))[layer]
     graph = constructor.eval()(features)

@@ -23,7 +23,7 @@ from explorer.diagnostics.cuts import cut_between_segments, cut_patch, cut_rando
 from explorer.diagnostics.degree import degrees, reciprocity
 from explorer.diagnostics.features import dirichlet, effective_rank, grid_neighbours, redundancy, smoothness
 from explorer.diagnostics.geometry import DIRECTIONS, lengths, wrap_share, wraps
-from explorer.diagnostics.labels import KMEANS_NOTE, homophily, patch_labels, pooled_labels, segments
+from explorer.diagnostics.labels import KMEANS_NOTE, _lab, homophily, patch_labels, pooled_labels, segments
 from explorer.diagnostics.measure import NotMeasurable, catalogue, level_of, measure, percent
 from explorer.diagnostics.patch_graph import DEPTH_KEYS, depth_profile, folder_row, summary, triangle
 from explorer.diagnostics.snapshot import cell_of, snapshot
@@ -415,6 +415,12 @@ def test_segments_find_flat_regions_in_reading_order():
     assert found.tolist() == expected.tolist()
 
 
+def test_colours_are_compared_in_cielab():
+    white, black, (red, green, blue) = np.full(3, 255.0), np.zeros(3), np.eye(3) * 255
+    expected = [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86]]
+    assert _lab(np.stack([white, black, red, green, blue])) == pytest.approx(np.array(expected), abs=0.05)
+
+
 def test_segments_of_a_plain_picture_are_one_and_of_any_picture_repeatable():
     plain = np.full((28, 28, 3), 128, np.uint8)
     assert set(segments(plain, (7, 7))) == {0}
@@ -658,6 +664,15 @@ def test_margin_of_nearest_neighbours_by_hand():
         of([1.0, 2.0, 2.5], [1, 1, 1])
 
 
+def test_a_patch_in_its_own_list_is_no_edge_that_hangs_by_a_thread():
+    graph = rule_graphs()["nearest"]  # rank 0 is the patch itself
+    first_left = graph.distance[0, :, 6:7]
+    margin = (first_left - graph.distance[0, :, 1:6]) / graph.distance[0, :, 5:6]
+    expected = float((margin < 0.05).float().mean())
+    assert 0 < expected < 1
+    assert fragility(graph).near_share == pytest.approx(expected)
+
+
 def test_margin_of_an_edited_list_is_refused():
     graph = rule_graphs()["nearest"]
     assert fragility(graph).median > 0
@@ -694,6 +709,11 @@ def test_bias_share_is_the_share_of_the_position_term():
         assert found[i] == pytest.approx(float(position[0, i, others].var() / total[i, others].var()), rel=1e-3)
     weak = DilatedKNN(3).eval()(x, None, 1e-3 * position)
     assert bias_share(weak).max() < 1e-4
+    short = DilatedKNN(3, horizon=6).eval()(x, None, 50 * position)
+    whole = DilatedKNN(3).eval()(x, None, 50 * position)
+    level = {name: {m.key: m for m in summary(g)}["bias_share"].level for name, g in (("short", short), ("whole", whole))}
+    assert level["short"] == "watch"  # six of sixteen sources cannot convict
+    assert np.median(bias_share(whole)) == pytest.approx(1, abs=0.1)
     with pytest.raises(NotMeasurable, match="position"):
         bias_share(rule_graphs()["nearest"])
 
@@ -722,6 +742,8 @@ def test_gauge_counts_the_multiplier():
     x = flat_with_small_object()
     assert not gauge(AxialDynamic(2, 0.1)(x)).hopeless
     assert gauge(AxialDynamic(2, 0.1)(x)).cv == gauge(AxialDynamic(2)(x)).cv
+    judged = {m.key: m.level for m in summary(AxialDynamic(2, 0.1)(x))}
+    assert judged["cv"] == "good"
     with pytest.raises(NotMeasurable):
         gauge(rule_graphs()["axial"])
 
@@ -743,8 +765,9 @@ def test_cutting_between_segments_leaves_perfect_homophily(name):
     after = graph.with_kept(cut.kept)
     assert snapshot(graph).edges - snapshot(after).edges == cut.removed > 0
     assert homophily(after, labels).share == 1
-    untouched = labels[snapshot(graph).target] < 0
-    assert untouched.sum() == (labels[snapshot(after).target] < 0).sum()  # an edge without a label is not judged
+    for end in ("source", "target"):  # an edge without a label is not judged
+        unlabelled = [(labels[getattr(snapshot(g), end)] < 0).sum() for g in (graph, after)]
+        assert unlabelled[0] == unlabelled[1] > 0
 
 
 def test_cutting_one_patch():

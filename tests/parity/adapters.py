@@ -40,6 +40,6 @@ def adapters() -> dict[str, Adapter]:
 
 
 def system_number(text: str) -> str:
-    """"S00" of "S00 ViG isotropic" or "S00-keys-vig_ti.json"; "" when the text does not begin so."""
+    """The beginning of "S00 ViG isotropic" or "S00-keys-vig_ti.json": "S00"; "" when the text does not begin so."""
     match = re.match(r"S\d+", text)
     return match[0] if match else ""

@@ -60,7 +60,8 @@ class Case:
         try:
             with safe_open(path, "pt") as stored:
                 about = json.loads((stored.metadata() or {})["case"])
-                return cls(path, about, {name: stored.get_tensor(name) for name in stored.keys()})
+                names = list(stored.keys())
+                return cls(path, about, {name: stored.get_tensor(name) for name in names})
         except KeyError:
             raise CaseError("the file has no JSON under the metadata key `case`") from None
         except Exception as error:

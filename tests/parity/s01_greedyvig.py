@@ -55,7 +55,7 @@ def _internal(case: Case, name: str, stored: Tensor, trace: Trace) -> Check:
         return equal(f"internal.{name}", with_own(graph, graph.candidates[0], _own(graph)), stored)
     if what == "mask":
         threshold = graph.rule.statistics["mean"] - graph.rule.statistics["std"]
-        keeps_itself = (0 < threshold)[:, None, None].expand(-1, graph.kept.shape[1], 1)
+        keeps_itself = (threshold > 0)[:, None, None].expand(-1, graph.kept.shape[1], 1)
         return equal(f"internal.{name}", with_own(graph, graph.kept, keeps_itself), stored)
     if what == "relative":
         return close(f"internal.{name}", trace.of(Aggregation)[f"{conv}.relative"].relative.transpose(1, 2), stored, atol)

@@ -16,7 +16,8 @@ from explorer import runtime
 from explorer.diagnostics import pooled_labels, triangle
 from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.image_graphs import claims
-from explorer.exhibits.image_graphs.look import depth, explain, measures, pairs, run as run_model
+from explorer.exhibits.image_graphs.look import constructors, explain, graph_of, measures, pairs
+from explorer.exhibits.image_graphs.look import run as run_model
 from models.image_graphs.swappable import CONSTRUCTORS
 from models.structures import Attribution, PatchGraph
 
@@ -56,7 +57,7 @@ def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Interve
             graph, taken = _rebuilt(name, place, shared), None
         layers.append(Layer(name, label, {"graph": graph} | ({"aggregation": taken} if taken else {})))
     loaded = runtime.model("swappable_dagc")
-    grid = layers[0].structures["graph"].grid
+    grid = graph_of(layers[0]).grid
     labels = segments(grid) if segments else None
     return Scene(
         shown=shown,
@@ -66,13 +67,11 @@ def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Interve
         measures=measures(layers, labels),
         labels=labels,
         notes=(),
-        extras={"predictions": predictions, "triangle": _triangle(layers, labels), "depth": depth(layers, labels)},
+        extras={"predictions": predictions, "triangle": _triangle(layers, labels)},
     )
 
 
 def _part(model: str, place: int) -> str:
-    from explorer.exhibits.image_graphs.look import constructors
-
     return constructors(runtime.model(model).model)[place]
 
 
@@ -91,8 +90,8 @@ def _triangle(layers: Sequence[Layer], labels) -> dict:
         return {"points": [], "labelNote": "no segments known for this picture"}
     points = []
     for i, layer in enumerate(layers):
-        graph = layer.structures["graph"]
-        found = triangle(graph, pooled_labels(labels[0].reshape(-1), layers[0].structures["graph"].grid, graph.grid))
+        graph = graph_of(layer)
+        found = triangle(graph, pooled_labels(labels[0].reshape(-1), graph_of(layers[0]).grid, graph.grid))
         values = {k: None if math.isnan(v) else v for k, v in found._asdict().items()}
         points.append({"name": layer.label, "layer": i, **values})
     note = "segments annotated by people" if labels[1] else "segments found by k-means, not ground truth"

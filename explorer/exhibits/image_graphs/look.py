@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from explorer import runtime
-from explorer.diagnostics import DEPTH_KEYS, depth_profile, pooled_labels, summary
+from explorer.diagnostics import DEPTH_KEYS, Measure, folder_row, pooled_labels, summary
 from explorer.diagnostics.measure import catalogue
 from explorer.exhibit import BadRequest, Intervention, Layer, Scene
 from models.attribution import attribute
 from models.capture import Trace, capture
+from models.image_graphs.constructors import Constructor
 from models.image_graphs.edits import without_edges, without_patches
 from models.structures import Aggregation, Attribution, PatchGraph, Prediction
 
@@ -45,16 +46,17 @@ def look_at(
         Layer(part, label(i, graph) if label else f"Layer {i + 1}", {"graph": graph} | ({"aggregation": taken} if taken else {}))
         for i, (part, graph, taken) in enumerate(pairs(trace))
     ]
-    labels = segments(layers[0].structures["graph"].grid) if segments and layers else None
+    labels = segments(graph_of(layers[0]).grid) if segments and layers else None
+    found = measures(layers, labels)
     return Scene(
         shown=shown,
         seen=loaded.prepare.seen(shown),
         layers=layers,
         prediction=prediction.top(10),
-        measures=measures(layers, labels),
+        measures=found,
         labels=labels,
         notes=() if loaded.trained else (RANDOM_WEIGHTS,),
-        extras={"depth": depth(layers, labels)},
+        extras={"depth": depth(layers, found)},
     )
 
 
@@ -71,8 +73,6 @@ def run(name: str, shown: np.ndarray, cuts: Sequence[Intervention] = (), edit: G
 
 def constructors(model: torch.nn.Module) -> list[str]:
     """Names of the parts that build graphs, in order."""
-    from models.image_graphs.constructors import Constructor
-
     return [name for name, part in model.named_modules() if isinstance(part, Constructor)]
 
 
@@ -113,22 +113,29 @@ def pairs(trace: Trace) -> list[tuple[str, PatchGraph, Aggregation | None]]:
     return found
 
 
-def measures(layers: Sequence[Layer], labels: Labels) -> dict[str, list]:
+def graph_of(layer: Layer) -> PatchGraph:
+    """The graph of a layer of this wing."""
+    graph = layer.structures["graph"]
+    assert isinstance(graph, PatchGraph)
+    return graph
+
+
+def measures(layers: Sequence[Layer], labels: Labels) -> dict[str, list[Measure]]:
     """Every diagnostic of every layer."""
-    finest = layers[0].structures["graph"].grid if layers else (0, 0)
+    finest = graph_of(layers[0]).grid if layers else (0, 0)
     found = {}
     for layer in layers:
-        graph, taken = layer.structures["graph"], layer.structures.get("aggregation")
+        graph, taken = graph_of(layer), layer.structures.get("aggregation")
         own = None if labels is None else pooled_labels(labels[0].reshape(-1), finest, graph.grid)
-        found[layer.name] = summary(graph, aggregation=taken, labels=own, labels_are_truth=bool(labels and labels[1]))
+        found[layer.name] = summary(graph, aggregation=taken if isinstance(taken, Aggregation) else None, labels=own, labels_are_truth=bool(labels and labels[1]))
     return found
 
 
-def depth(layers: Sequence[Layer], labels: Labels) -> dict[str, Mapping]:
-    """How the measures change from layer to layer."""
-    graphs = {layer.name: layer.structures["graph"] for layer in layers}
+def depth(layers: Sequence[Layer], found: Mapping[str, Sequence[Measure]]) -> dict[str, Mapping]:
+    """The measures that tell a story from layer to layer."""
+    rows = [folder_row(found[layer.name]) for layer in layers]
     titles = {key: catalogue()[key]["name"] for key in DEPTH_KEYS}
-    return {"keys": titles, "values": depth_profile(graphs, None if labels is None else labels[0].reshape(-1))}
+    return {"keys": titles, "values": {key: [row.get(key) for row in rows] for key in DEPTH_KEYS}}
 
 
 def explain(name: str, shown: np.ndarray, method: str, target: int, layer: str | None) -> Attribution:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from pydantic import Field
 from explorer import runtime
 from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Paper, Scene, Wing
 from explorer.exhibits.image_graphs import claims
-from explorer.exhibits.image_graphs.look import explain, look_at
+from explorer.exhibits.image_graphs.look import explain, graph_of, look_at
 from models.image_graphs.edits import nearest, repositioned
 from models.image_graphs.vig import relative_position
 from models.structures import Attribution, PatchGraph
@@ -57,12 +58,15 @@ def label(index: int, graph: PatchGraph) -> str:
 def run(shown: np.ndarray, controls: ViGControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One picture through Pyramid ViG, with the visitor's k, dilation, position term and cuts."""
     scene = look_at(MODEL, shown, cuts, _edit(controls), segments, label)
-    first = scene.layers[0].structures["graph"]
-    pool = first.grid[0] // first.key_grid[0]
-    channels = first.features.shape[1]
-    terms = {form: relative_position(first.grid, channels, pool, form)[0].numpy() for form in ("reference", "aligned")}
-    position = {"layer": 0, "grid": list(first.grid), "keyGrid": list(first.key_grid), **terms}
-    return scene.with_extras(relpos=position)
+    first = graph_of(scene.layers[0])
+    return scene.with_extras(relpos=position_terms(first.grid, first.key_grid, 32))
+
+
+@lru_cache(maxsize=4)
+def position_terms(grid: tuple[int, int], key_grid: tuple[int, int], channels: int) -> dict:
+    """Both forms of the position term of the first block, [N, M] each, as the panel draws them."""
+    terms = {form: relative_position(grid, channels, grid[0] // key_grid[0], form)[0].numpy() for form in ("reference", "aligned")}
+    return {"layer": 0, "grid": list(grid), "keyGrid": list(key_grid), **terms}
 
 
 def explain_class(shown: np.ndarray, controls: ViGControls, method: str, target: str, layer: str) -> Attribution:

@@ -1,0 +1,112 @@
+"""The scripts and styles that draw in the browser, and the two Gradio components that carry them.
+
+`Stage` shows a payload and asks questions; `Mailbox` brings the small answers back without touching the stage.
+The same bundle makes a self-contained HTML page (`standalone`).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+ORDER = ("dom", "colour", "permalink", "graph", "core", "picture", "film", "controls", "story", "prediction", "measures")
+QUESTIONS = ("run", "cut", "layout", "attribution")
+
+
+@lru_cache(maxsize=1)
+def script() -> str:
+    """All scripts in order, in one closure that leaves the global `Hyperscope`."""
+    named = [HERE / f"{name}.js" for name in ORDER]
+    rest = sorted(p for p in HERE.glob("*.js") if p not in named and p.stem != "mount")
+    files = [*(p for p in named if p.exists()), *rest, *sorted((HERE / "panels").glob("*.js")), HERE / "mount.js"]
+    return "(() => {\n" + "\n".join(path.read_text(encoding="utf-8") for path in files) + "\n})();"
+
+
+@lru_cache(maxsize=1)
+def style() -> str:
+    """All styles of the canvas."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.css")))
+
+
+class Stage(gr.HTML):
+    """The canvas. Its value is one payload string (`explorer.payload`); its events are the questions of the contract."""
+
+    def __init__(self, value: str | None = None, **kwargs: Any) -> None:
+        template = '<div class="hs-host" role="region" aria-label="Hyperscope"></div>'
+        super().__init__(value=value, html_template=template, js_on_load=_CONNECT, apply_default_css=False, **kwargs)
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "string", "description": "a Hyperscope payload, version 1"}
+
+
+class Mailbox(gr.HTML):
+    """Carries one answer (a JSON string) to the stage of the page; draws nothing."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(value="", html_template="<span></span>", js_on_load=_DELIVER, visible="hidden", **kwargs)
+
+    def get_block_name(self) -> str:
+        return "html"
+
+
+# The names of the events must stand quoted in the script, or Gradio does not let them through.
+_CONNECT = """
+const listeners = [];
+const deliver = (event) => { for (const listener of listeners) listener(event.detail); };
+window.addEventListener('hyperscope:answer', deliver);
+const questions = ['run', 'cut', 'layout', 'attribution'];
+const view = window.Hyperscope.mount(element.querySelector('.hs-host'), {
+  live: true,
+  ask: (name, data) => { if (questions.includes(name)) trigger(name, data); },
+  lookup: (question) => server.look_up(question),
+  onAnswer: (listener) => { listeners.push(listener); },
+});
+const show = () => { if (props.value) view.show(props.value); };
+watch('value', show);
+show();
+const intake = document.getElementById('hs-intake');
+const place = () => {
+  const slot = element.querySelector('[data-slot="intake"]');
+  if (slot && intake && intake.parentElement !== slot) slot.append(intake);
+};
+place();
+new MutationObserver(place).observe(element, { childList: true, subtree: true });
+"""
+
+_DELIVER = """
+watch('value', () => {
+  if (props.value) window.dispatchEvent(new CustomEvent('hyperscope:answer', { detail: props.value }));
+});
+"""
+
+
+def standalone(payload: str, title: str = "Hyperscope") -> str:
+    """One HTML file that shows a payload without any server or network."""
+    safe = payload.replace("<", "\\u003c")
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{_escape(title)}</title><style>body{{margin:0;padding:12px}}{style()}</style></head>
+<body><div class="hs-host"></div><script type="application/json" id="payload">{safe}</script>
+<script>{script()}</script>
+<script>
+Hyperscope.mount(document.querySelector('.hs-host'), {{ live: false, ask() {{}}, lookup: () => null, onAnswer() {{}} }})
+  .show(document.getElementById('payload').textContent);
+</script></body></html>
+"""
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+
+
+def answer(kind: str, **fields: Any) -> str:
+    """The text of one answer for the mailbox."""
+    return json.dumps({"kind": kind, **fields}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

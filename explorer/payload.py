@@ -1,0 +1,103 @@
+"""A scene → the one JSON string that the canvas reads (version 1, described in `explorer/canvas/README.md`)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from explorer import examples
+from explorer.exhibit import Controls, Exhibit, Layer, Scene
+from explorer.intake import data_uri
+from explorer.views.arrays import pack, pack_scaled
+from explorer.views.patch_graph import layer_payload
+from models.structures import PatchGraph
+
+VERSION = 1
+YOURS = "yours"
+
+
+def build(
+    exhibit: Exhibit,
+    scene: Scene,
+    controls: Controls,
+    *,
+    image: str,
+    run: str | None = None,
+    state: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
+) -> str:
+    """The payload as text.
+
+    Args:
+        image: name of the example, or "yours".
+        run: id for follow-up questions; None for a stored trace.
+        state: the look that a permalink asks for.
+        notes: further plain remarks (about the picture, the link) to show beside the scene's own.
+    """
+    extras = {k: v for k, v in scene.extras.items() if k != "depth"}
+    payload = {
+        "version": VERSION,
+        "exhibit": {k: v for k, v in exhibit.describe().items() if k in ("slug", "title", "idea", "paper")}
+        | {"wing": {"slug": exhibit.wing.slug, "title": exhibit.wing.title}},
+        "run": run,
+        "picture": {"name": image, "shown": data_uri(scene.shown, 88), "seen": data_uri(scene.seen, 95), "side": scene.shown.shape[0]},
+        "examples": [{"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.examples().values()],
+        "controls": {"widgets": exhibit.controls.widgets(), "values": controls.model_dump()},
+        "layers": [_layer(layer, scene) for layer in scene.layers],
+        "measures": _words(scene),
+        "prediction": [[name, round(p, 6)] for name, p in scene.prediction],
+        "segments": _segments(scene),
+        "depth": scene.extras.get("depth"),
+        "notes": [*scene.notes, *notes],
+        "story": exhibit.story(),
+        "views": list(exhibit.views),
+        "extras": extras,
+        "state": state,
+    }
+    return json.dumps(plain(payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _layer(layer: Layer, scene: Scene) -> dict[str, Any]:
+    group = layer.name
+    body: dict[str, Any] = {"name": layer.name, "label": layer.label, "group": group, "maps": {}}
+    if isinstance(layer.structures.get("graph"), PatchGraph):
+        body |= layer_payload(layer.structures, scene.shown)
+    measures = scene.measures.get(layer.name, ())
+    body["measures"] = [{"key": m.key, "value": m.value, "hint": m.hint, "level": m.level} for m in measures]
+    return body
+
+
+def _words(scene: Scene) -> dict[str, dict[str, str]]:
+    """What the measures of all layers have in common: name, unit, formula and source by key."""
+    found = {m.key: m for measures in scene.measures.values() for m in measures}
+    return {key: {"name": m.name, "unit": m.unit, "formula": m.formula, "source": m.source} for key, m in found.items()}
+
+
+def _segments(scene: Scene) -> dict[str, Any] | None:
+    if scene.labels is None:
+        return None
+    labels, truth = scene.labels
+    grid = scene.layers[0].structures["graph"].grid  # type: ignore[attr-defined]
+    return {"grid": list(grid), "labels": pack(np.where(labels < 0, 255, labels).reshape(-1), "u8"), "truth": truth}
+
+
+def plain(value: Any) -> Any:
+    """JSON-ready: arrays packed, numpy numbers unwrapped, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return pack_scaled(value)
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,60 @@
+"""Page states as text in an address: JSON → raw deflate → base64url, with a version and hard limits.
+
+    {"v": 1, "i": image name, "c": changed controls, "l": changed look}
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_TEXT = 4_000
+MAX_BYTES = 64_000
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """What a link asks for. `notices` say in plain words what could not be honoured."""
+
+    image: str | None = None
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    look: Mapping[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+def encode(image: str | None, controls: Mapping[str, Any], look: Mapping[str, Any]) -> str:
+    """The text of a state, without padding."""
+    text = json.dumps({"v": VERSION, "i": image, "c": dict(controls), "l": dict(look)}, separators=(",", ":"))
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return base64.urlsafe_b64encode(packer.compress(text.encode()) + packer.flush()).decode().rstrip("=")
+
+
+def decode(text: str | None) -> State:
+    """The state of a link. Never raises: what is unreadable becomes the default with a notice."""
+    if not text:
+        return State()
+    try:
+        if len(text) > MAX_TEXT:
+            raise ValueError("too long")
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        unpacker = zlib.decompressobj(-15)
+        raw = unpacker.decompress(packed, MAX_BYTES)
+        if unpacker.unconsumed_tail or not unpacker.eof:
+            raise ValueError("too large or cut off")
+        found = json.loads(raw)
+    except (ValueError, binascii.Error, zlib.error, RecursionError, UnicodeDecodeError):
+        return State(notices=("This link is damaged, so the exhibit opens as it always does.",))
+    if not isinstance(found, dict) or found.get("v") != VERSION:
+        return State(notices=("This link was made by another version of the page, so the exhibit opens as it always does.",))
+
+    def mapping(key: str) -> dict[str, Any]:
+        return {str(k)[:40]: v for k, v in found[key].items()} if isinstance(found.get(key), dict) else {}
+
+    image = found.get("i")
+    return State(image if isinstance(image, str) and len(image) <= 40 else None, mapping("c"), mapping("l"))

@@ -1,0 +1,236 @@
+"""What the page, the API and the command line ask for, in one place: open, run, cut, lay out, explain."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from explorer import examples, payload, permalink, runtime, segments
+from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Scene
+from explorer.exhibits import catalogue
+from explorer.views.arrays import pack
+from explorer.views.space import LAYOUTS, layout, umap
+from models.attribution import METHODS
+from models.image_graphs.constructors import squared_distances, unit
+from models.structures import NonFiniteError, PatchGraph
+
+TRACES = Path(__file__).parent.parent / "assets" / "traces"
+GONE = "Your picture is no longer kept here (pictures are dropped after 15 minutes). Please drop it again, or choose an example."
+MAX_PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture to look at: the square on show, its name ("yours" for a visitor's), who knows its segments, remarks."""
+
+    shown: np.ndarray
+    name: str
+    labeller: Any
+    notes: tuple[str, ...] = ()
+
+
+def exhibit(slug: Any) -> Exhibit:
+    """The exhibit of this name. Raises BadRequest that lists the names there are."""
+    found, missing = catalogue()
+    if slug in found:
+        return found[slug]
+    for absent in missing:
+        if absent.slug == slug:
+            raise BadRequest(f"the exhibit {slug!r} is unavailable here, because {absent.reason}")
+    raise BadRequest(f"there is no exhibit named {str(slug)[:40]!r}; there are {', '.join(found)}")
+
+
+def example(name: Any) -> Source:
+    """A shipped picture as a source."""
+    if name not in examples.examples():
+        raise BadRequest(f"there is no example named {str(name)[:40]!r}; there are {', '.join(examples.examples())}")
+    return Source(examples.picture(name), name, segments.for_example(name))
+
+
+def visitors(shown: np.ndarray, notes: Sequence[str] = ()) -> Source:
+    """A visitor's picture (already through the intake) as a source."""
+    return Source(shown, payload.YOURS, segments.by_colour(shown), tuple(notes))
+
+
+@runtime.on_gpu(seconds=8)
+def compute(slug: str, source: Source, controls: Controls, cuts: Sequence[Intervention] = ()) -> Scene:
+    """Run an exhibit. Raises BadRequest when the picture or the settings cannot be shown, never a half-finished scene."""
+    try:
+        return exhibit(slug).run(source.shown, controls, cuts, source.labeller)
+    except NonFiniteError as error:
+        raise BadRequest(f"the model produced numbers that are not finite ({error}), so nothing is drawn") from None
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+
+
+def run(slug: str, source: Source, controls: Controls, state: Mapping[str, Any] | None = None, notices: Sequence[str] = ()) -> str:
+    """Compute, keep the run for follow-up questions, and return the payload."""
+    shown = exhibit(slug)
+    scene = compute(slug, source, controls)
+    key = runtime.RUNS.put(runtime.Run(slug, source, controls, scene, _size(scene)))
+    return payload.build(shown, scene, controls, image=source.name, run=key, state=state, notes=(*source.notes, *notices))
+
+
+def opened(slug: str, link: str | None = None) -> str:
+    """The payload that a page opens with: a stored trace when the link asks for nothing special, else a live run."""
+    shown, state = exhibit(slug), permalink.decode(link)
+    notices = list(state.notices)
+    image = state.image or shown.example
+    if image not in examples.examples():
+        notices.append("A link cannot carry your own picture, so an example is shown instead." if image == payload.YOURS else f"There is no example named {image[:40]!r} any more.")
+        image = shown.example
+    try:
+        controls = shown.controls.parse(state.controls)
+    except BadRequest as error:
+        notices.append(f"The settings of this link do not fit ({error}), so the usual ones are used.")
+        controls = shown.controls()
+    plain = image == shown.example and controls == shown.controls() and not state.look and not notices
+    stored = trace(slug) if plain else None
+    return stored or run(slug, example(image), controls, dict(state.look), notices)
+
+
+def trace(slug: str) -> str | None:
+    """The stored first run of an exhibit, or None."""
+    path = TRACES / f"{slug}.json.gz"
+    return gzip.decompress(path.read_bytes()).decode("utf-8") if path.exists() else None
+
+
+def asked_source(data: Mapping[str, Any]) -> Source:
+    """The picture that a question is about: an example by name, or the one of an earlier run."""
+    image = data.get("image")
+    image = image if isinstance(image, Mapping) else {}
+    earlier = runtime.RUNS.get(image.get("run") or data.get("run"))
+    name = image.get("example")
+    if name is not None and name != payload.YOURS:
+        return example(name)
+    if earlier is not None:
+        return earlier.picture
+    raise BadRequest(GONE)
+
+
+def asked_run(data: Mapping[str, Any]) -> runtime.Run:
+    """The run that a follow-up question is about; an example is run again when it is no longer kept."""
+    found = runtime.RUNS.get(data.get("run"))
+    if found is not None:
+        return found
+    slug, source = str(data.get("exhibit"))[:40], asked_source(data)
+    controls = exhibit(slug).controls.parse(data.get("controls"))
+    scene = compute(slug, source, controls)
+    return runtime.Run(slug, source, controls, scene, _size(scene))
+
+
+def cut(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Predict again without the edges that the visitor removed."""
+    before = asked_run(data)
+    cuts = _interventions(data.get("cuts"))
+    after = compute(before.exhibit, before.picture, before.controls, cuts)
+    result: dict[str, Any] = {"prediction": [[n, p] for n, p in after.prediction], "note": _cut_note(before.scene, after)}
+    if "predictions" in after.extras:
+        result["predictions"] = {k: [[n, p] for n, p in v] for k, v in after.extras["predictions"].items()}
+    return result
+
+
+def lay_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Coordinates of the patches of one layer by a graph layout or UMAP."""
+    found = asked_run(data)
+    graph, name = _graph(found.scene, data.get("layer"))
+    method = data.get("method")
+    if method not in (*LAYOUTS, "umap"):
+        raise BadRequest(f"the layout must be one of {', '.join((*LAYOUTS, 'umap'))}")
+    key = ("layout", name, method)
+    with found.lock:
+        if key not in found.memo:
+            try:
+                features = None if graph.features is None else graph.features[0].flatten(1).T.float().cpu().numpy()
+                found.memo[key] = umap(features) if method == "umap" and features is not None else layout(graph, method)
+            except ValueError as error:
+                raise BadRequest(str(error)) from None
+            except ImportError as error:
+                raise BadRequest(f"{method} is unavailable here, because a package is missing ({error.name})") from None
+    return {"layer": data.get("layer"), "method": method, "points": pack(found.memo[key], "f32")}
+
+
+def attribution(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the model looks for one class."""
+    found = asked_run(data)
+    shown = exhibit(found.exhibit)
+    method, label = data.get("method"), data.get("label") or found.scene.prediction[0][0]
+    if shown.explain is None:
+        raise BadRequest("this exhibit has no attribution")
+    if method not in METHODS:
+        raise BadRequest(f"the method must be one of {', '.join(METHODS)}")
+    _, name = _graph(found.scene, data.get("layer"))
+    try:
+        result = shown.explain(found.picture.shown, found.controls, method, str(label), name)
+        result.require_finite("the attribution")
+    except (NonFiniteError, ValueError) as error:
+        raise BadRequest(str(error)) from None
+    except ImportError as error:
+        raise BadRequest(f"attributions are unavailable here, because a package is missing ({error.name})") from None
+    return {"method": method, "label": label, "layer": data.get("layer"), "map": pack(result.map.numpy(), "f32")}
+
+
+def look_up(data: Any) -> dict[str, Any] | None:
+    """Answers that need no model: the distances of one patch to every key ("row"). None when the run is gone."""
+    if not isinstance(data, Mapping) or data.get("question") != "row":
+        return None
+    found = runtime.RUNS.get(data.get("run"))
+    if found is None:
+        return None
+    try:
+        graph, _ = _graph(found.scene, data.get("layer"))
+    except BadRequest:
+        return None
+    patch, features = data.get("patch"), graph.features
+    if not isinstance(patch, int) or not 0 <= patch < graph.grid[0] * graph.grid[1] or features is None or graph.pooled:
+        return None
+    nodes = features[:1].flatten(2).transpose(1, 2).float()
+    if graph.rule.name == "axial-threshold":
+        row = (nodes[0] - nodes[0, patch]).abs().sum(-1)
+    else:
+        nodes = unit(nodes)
+        row = squared_distances(nodes[:, patch : patch + 1], nodes)[0, 0]
+    return {"values": pack(row.cpu().numpy(), "f32")}
+
+
+def _graph(scene: Scene, layer: Any) -> tuple[PatchGraph, str]:
+    if not isinstance(layer, int) or isinstance(layer, bool) or not 0 <= layer < len(scene.layers):
+        raise BadRequest(f"layer must be a number from 0 to {len(scene.layers) - 1}")
+    found = scene.layers[layer].structures.get("graph")
+    if not isinstance(found, PatchGraph):
+        raise BadRequest("this layer holds no graph")
+    return found, scene.layers[layer].name
+
+
+def _interventions(listed: Any) -> list[Intervention]:
+    """The visitor's cuts, checked."""
+    wrong = BadRequest("cuts must be a list of {layer, kind: edges or patch, pairs: [[target, source], …]}")
+    if not isinstance(listed, list) or len(listed) > 64:
+        raise wrong
+    found = []
+    for item in listed:
+        if not isinstance(item, Mapping) or item.get("kind") not in ("edges", "patch") or not isinstance(item.get("layer"), str):
+            raise wrong
+        pairs = item.get("pairs")
+        if not isinstance(pairs, list) or len(pairs) > MAX_PAIRS:
+            raise wrong
+        try:
+            found.append(Intervention(item["layer"], item["kind"], tuple((int(t), int(s)) for t, s in pairs)))
+        except (TypeError, ValueError):
+            raise wrong from None
+    return found
+
+
+def _cut_note(before: Scene, after: Scene) -> str:
+    edges = [sum(int(g.edge_index().shape[1]) for layer in s.layers if isinstance(g := layer.structures.get("graph"), PatchGraph)) for s in (before, after)]
+    return f"{edges[0] - edges[1]} of {edges[0]} edges fewer over all layers (later layers build their graphs from changed features)."
+
+
+def _size(scene: Scene) -> int:
+    tensors = [t for layer in scene.layers for s in layer.structures.values() for t in s.tensors().values()]
+    return scene.shown.nbytes + sum(t.numel() * t.element_size() for t in tensors)
