@@ -1,6 +1,6 @@
 """Page states as text in an address: JSON → raw deflate → base64url, with a version and hard limits.
 
-    {"v": 1, "i": image name, "c": changed controls, "l": changed look}
+{"v": 1, "i": image name, "c": changed controls, "l": changed look}
 """
 
 from __future__ import annotations

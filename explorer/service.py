@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ import numpy as np
 from explorer import examples, payload, permalink, runtime, segments
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Scene
 from explorer.exhibits import catalogue
+from explorer.intake import read_image
 from explorer.views.arrays import pack
+from explorer.views.patch_graph import rule_payload
 from explorer.views.space import LAYOUTS, layout, umap
 from models.attribution import METHODS
 from models.image_graphs.constructors import squared_distances, unit
@@ -76,13 +80,17 @@ def run(slug: str, source: Source, controls: Controls, state: Mapping[str, Any] 
     return payload.build(shown, scene, controls, image=source.name, run=key, state=state, notes=(*source.notes, *notices))
 
 
-def opened(slug: str, link: str | None = None) -> str:
+def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> str:
     """The payload that a page opens with: a stored trace when the link asks for nothing special, else a live run."""
     shown, state = exhibit(slug), permalink.decode(link)
-    notices = list(state.notices)
+    notices = [*notices, *state.notices]
     image = state.image or shown.example
     if image not in examples.examples():
-        notices.append("A link cannot carry your own picture, so an example is shown instead." if image == payload.YOURS else f"There is no example named {image[:40]!r} any more.")
+        notices.append(
+            "A link cannot carry your own picture, so an example is shown instead."
+            if image == payload.YOURS
+            else f"There is no example named {image[:40]!r} any more."
+        )
         image = shown.example
     try:
         controls = shown.controls.parse(state.controls)
@@ -175,6 +183,46 @@ def attribution(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"method": method, "label": label, "layer": data.get("layer"), "map": pack(result.map.numpy(), "f32")}
 
 
+def answer_api(slug: str, image: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """One run as plain JSON: prediction, and per layer the rule, the edges and the diagnostics.
+
+    Args:
+        image: name of an example, or a picture's bytes in base64 (also as a data URI).
+    """
+    shown = exhibit(slug)
+    controls = shown.controls.parse(settings)
+    source = example(image) if image in examples.examples() else _from_base64(image)
+    scene = compute(slug, source, controls)
+    layers = []
+    for layer in scene.layers:
+        graph = layer.structures.get("graph")
+        row: dict[str, Any] = {"name": layer.name, "label": layer.label, "diagnostics": scene.measures.get(layer.name, ())}
+        if isinstance(graph, PatchGraph):
+            row |= {"grid": graph.grid, "key_grid": graph.key_grid, "rule": rule_payload(graph), "edge_index": graph.edge_index().tolist()}
+        layers.append(row)
+    found = payload.plain(
+        {
+            "exhibit": slug,
+            "controls": controls.model_dump(),
+            "prediction": scene.prediction,
+            "layers": layers,
+            "notes": [*source.notes, *scene.notes],
+        }
+    )
+    return dict(found)
+
+
+def _from_base64(text: Any) -> Source:
+    if not isinstance(text, str) or len(text) > 12_000_000:
+        raise BadRequest(f"image must be the name of an example ({', '.join(examples.examples())}) or a picture of at most 8 MB in base64")
+    try:
+        data = base64.b64decode(text.split(",", 1)[-1] if text.startswith("data:") else text, validate=True)
+    except (ValueError, binascii.Error):
+        raise BadRequest(f"image is neither the name of an example ({', '.join(examples.examples())}) nor valid base64") from None
+    photo = read_image(data)
+    return visitors(examples.shown_square(photo), photo.notes)
+
+
 def look_up(data: Any) -> dict[str, Any] | None:
     """Answers that need no model: the distances of one patch to every key ("row"). None when the run is gone."""
     if not isinstance(data, Mapping) or data.get("question") != "row":
@@ -227,7 +275,10 @@ def _interventions(listed: Any) -> list[Intervention]:
 
 
 def _cut_note(before: Scene, after: Scene) -> str:
-    edges = [sum(int(g.edge_index().shape[1]) for layer in s.layers if isinstance(g := layer.structures.get("graph"), PatchGraph)) for s in (before, after)]
+    edges = [
+        sum(int(g.edge_index().shape[1]) for layer in s.layers if isinstance(g := layer.structures.get("graph"), PatchGraph))
+        for s in (before, after)
+    ]
     return f"{edges[0] - edges[1]} of {edges[0]} edges fewer over all layers (later layers build their graphs from changed features)."
 
 

@@ -35,7 +35,12 @@ def attribute(model: nn.Module, image: Tensor, target: int, method: Method, patc
     elif method == "occlusion":
         with torch.no_grad():
             found = Occlusion(model).attribute(
-                image, target=target, sliding_window_shapes=(3, patch, patch), strides=(3, patch, patch), baselines=0, perturbations_per_eval=32
+                image,
+                target=target,
+                sliding_window_shapes=(3, patch, patch),
+                strides=(3, patch, patch),
+                baselines=0,
+                perturbations_per_eval=32,
             )
         found = found.sum(1)[0]
     elif method == "grad-cam":

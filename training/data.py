@@ -1,7 +1,7 @@
 """CIFAR-10 from disk, in either of two forms, and its augmentation.
 
-    the standard archive     cifar-10-batches-py/ (or cifar-10-python.tar.gz) as published by A. Krizhevsky
-    a mosaic pack            train_0.jpg … train_4.jpg, test.jpg (tiles of 32 × 32 pixels) and labels.npz
+the standard archive     cifar-10-batches-py/ (or cifar-10-python.tar.gz) as published by A. Krizhevsky
+a mosaic pack            train_0.jpg … train_4.jpg, test.jpg (tiles of 32 × 32 pixels) and labels.npz
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train the image-graph models that ship, on CIFAR-10 shown at 64 × 64 pixels.
 
-    python -m training.image_graphs --data-dir DIR                    all of them
-    python -m training.image_graphs --data-dir DIR swappable_dagc …   some of them
+python -m training.image_graphs --data-dir DIR                    all of them
+python -m training.image_graphs --data-dir DIR swappable_dagc …   some of them
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def train(
 ) -> dict:
     """Train, or go on from the last finished epoch in `runs`; returns {"test_accuracy", "epochs", "history", …}."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device)
     # Muon's flat views need the plain layout of the weights; channels-last pictures alone are enough for fast kernels
     for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()
@@ -189,4 +189,3 @@ def _bar() -> Progress:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.3f}"), TimeRemainingColumn()
     )  # fmt: skip
     return Progress(*columns, transient=True, disable=not sys.stderr.isatty())
-

@@ -1,6 +1,6 @@
 /**
  * Hyperscope canvas: the ground floor. Everything lives in one object, `HS`; the files are joined in this order:
- * core, graph, colour, permalink, dom, draw, picture, film, controls, story, prediction, measures, takehome, panels/*, mount.
+ * this file first, mount.js last, the rest in any order (they meet when they are called).
  *
  * HS.decode(text)                 payload with typed arrays (each carries `.shape`); throws HS.Refusal with a sentence
  * HS.createStore(payload, host)   the state of one exhibit:
@@ -24,6 +24,7 @@
  *   .onAnswer(kind, fn)             fn(answer, request) for the newest request of that kind; kind "refusal" gets
  *                                   {name, message}; returns unsubscribe. Arrays inside answers are decoded
  *   .lookup(question)               Promise of a small answer (arrays decoded), null where there is no server
+ *   .prediction                     that of the payload, or of the chosen layer's own network (extras.predictions)
  *   .asking(name)                   true while the newest question of that name has no answer
  *   .permalink()                    Promise of the address of this state
  * HS.panel({name, title, available(store), mount(el, store) → {draw(changedKeys), resize(), destroy()}})
@@ -36,7 +37,7 @@ const HS = {};
 
   const VERSION = 1;
   const MAX_PINS = 26;
-  const ARRAY_TYPES = { u8: Uint8Array, u16: Uint16Array, i32: Int32Array, f32: Float32Array };
+  const ARRAY_TYPES = { u8: Uint8Array, u16: Uint16Array, i32: Int32Array, f32: Float32Array, q16: Uint16Array };
 
   /** Something cannot be shown. The message is for the visitor: what is wrong and what to do next. */
   class Refusal extends Error {}
@@ -54,9 +55,15 @@ const HS = {};
     if (bytes.length !== expected * Type.BYTES_PER_ELEMENT) {
       throw new Refusal(`The data of this picture is damaged (${where} has ${bytes.length} bytes for ${expected} numbers). Run it again.`);
     }
-    const array = new Type(bytes.buffer);
+    const codes = new Type(bytes.buffer);
+    const array = item.type === "q16" ? unquantised(codes, item.low, item.high) : codes;
     array.shape = item.shape;
     return array;
+  }
+
+  /** Floats that travelled in 16 bits. */
+  function unquantised(codes, low, high) {
+    return Float32Array.from(codes, (code) => low + ((high - low) * code) / 65535);
   }
 
   /** Replaces every encoded array inside a plain value. */
@@ -77,7 +84,7 @@ const HS = {};
     }
   }
 
-  function checkLayer(layer) {
+  function checkLayer(layer, words) {
     const patches = layer.grid[0] * layer.grid[1];
     const keys = layer.keyGrid[0] * layer.keyGrid[1];
     const width = layer.candidates && layer.candidates.shape ? layer.candidates.shape[1] : 0;
@@ -88,7 +95,7 @@ const HS = {};
       throw new Refusal(`The layer “${layer.label}” names patches that do not exist. Run it again.`);
     }
     layer.maps = layer.maps || {};
-    layer.measures = layer.measures || [];
+    layer.measures = (layer.measures || []).map((measure) => ({ ...words[measure.key], ...measure }));
   }
 
   /** Payload string → payload object with typed arrays. Throws HS.Refusal with a plain sentence. */
@@ -106,7 +113,7 @@ const HS = {};
       throw new Refusal("This model returned no graph to look at. Choose another model or picture.");
     }
     payload = decodeDeep(payload, "payload");
-    payload.layers.forEach(checkLayer);
+    payload.layers.forEach((layer) => checkLayer(layer, payload.measures || {}));
     const lists = ["examples", "prediction", "notes", "story", "views"];
     for (const name of lists) payload[name] = payload[name] || [];
     payload.controls = payload.controls || { widgets: [], values: {} };
@@ -207,7 +214,7 @@ const HS = {};
     const stop = host.onAnswer ? host.onAnswer(receive) : null;
     return {
       ask(name, data) {
-        if (!host.ask || (!host.live && name !== "run")) return null;
+        if (!host.ask || !host.live) return null;
         names.delete(newest.get(name));
         newest.set(name, ++count);
         names.set(count, name);
@@ -215,9 +222,12 @@ const HS = {};
         store.touch("answer");
         return count;
       },
+      /** The answer of a question has come by another way (a run answers with a payload). */
       settle(name) {
         names.delete(newest.get(name));
+        store.touch("answer");
       },
+      isNewest: (name, request) => newest.get(name) === undefined || request >= newest.get(name),
       asking: (name) => names.has(newest.get(name)),
       onAnswer(kind, fn) {
         if (!listeners.has(kind)) listeners.set(kind, new Set());
@@ -334,6 +344,9 @@ const HS = {};
       },
       get layer() {
         return payload.layers[look.layer];
+      },
+      get prediction() {
+        return (payload.extras.predictions || {})[store.layer.name] || payload.prediction;
       },
       hover: null,
       touch: bell.touch,

@@ -99,7 +99,7 @@
 
   // ------------------------------------------------------------------------------------------------------- painting
 
-  function paintBase(ctx, pane, store, images, rows) {
+  function paintBase(ctx, pane, store, { images, rows, ink }) {
     const { look } = store;
     const layer = store.layers[pane.layer];
     const graph = store.graph(pane.layer);
@@ -111,7 +111,7 @@
     if ((look.all || look.heat) && layer.rule.name === "axial-threshold") {
       HS.isolated(graph, layer).forEach((alone, i) => alone && HS.drawCell(ctx, HS.cellRect(pane.frame, layer.grid, i), "#fff", 1, [2, 2]));
     }
-    if (pane.name) paintTitle(ctx, pane, layer);
+    if (pane.name) paintTitle(ctx, pane, layer, ink);
   }
 
   function paintAllEdges(ctx, pane, store, layer, graph) {
@@ -123,11 +123,11 @@
     else HS.drawEdges(ctx, pane.frame, layer, graph, HS.strongest(graph, MAX_EDGES), style);
   }
 
-  function paintTitle(ctx, pane, layer) {
+  function paintTitle(ctx, pane, layer, ink) {
     ctx.font = "600 13px system-ui, sans-serif";
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
-    ctx.fillStyle = HS.theme(ctx.canvas, "--hs-ink");
+    ctx.fillStyle = ink;
     ctx.fillText(`${pane.name}  ${layer.label}`, pane.frame.x, pane.frame.y - HS.GUTTER - 2, pane.frame.width);
   }
 
@@ -238,13 +238,15 @@
     const frame = HS.perFrame(() => paint());
     const keeper = rowKeeper(store, frame);
 
+    const scene = () => ({ images, rows: keeper.rows, ink: HS.theme(element, "--hs-ink") });
+
     function paint() {
       if (!size[0] || !size[1]) return;
       panes = panesIn(size[0], size[1], store.look);
       if (stale) {
         const ctx = HS.fitCanvas(base, ...size);
         ctx.clearRect(0, 0, ...size);
-        for (const pane of panes) paintBase(ctx, pane, store, images, keeper.rows);
+        for (const pane of panes) paintBase(ctx, pane, store, scene());
         stale = false;
       }
       const ctx = HS.fitCanvas(overlay, ...size);
@@ -295,9 +297,7 @@
         frame();
       },
       paint(ctx, width, height) {
-        for (const pane of panesIn(width, height, store.look)) {
-          paintBase(ctx, pane, store, images, keeper.rows);
-        }
+        for (const pane of panesIn(width, height, store.look)) paintBase(ctx, pane, store, scene());
         const over = HS.el("canvas");
         [over.width, over.height] = [ctx.canvas.width, ctx.canvas.height];
         const overContext = over.getContext("2d");

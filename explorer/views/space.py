@@ -30,7 +30,9 @@ def umap(features: np.ndarray, seed: int = 0) -> np.ndarray:
     from umap import UMAP  # imported when first needed: several seconds
 
     count = len(features)
-    reducer = UMAP(n_neighbors=min(15, count - 1), metric="cosine", random_state=seed, init="spectral" if count > 20 else "random", n_jobs=1)
+    reducer = UMAP(
+        n_neighbors=min(15, count - 1), metric="cosine", random_state=seed, init="spectral" if count > 20 else "random", n_jobs=1
+    )
     return np.asarray(reducer.fit_transform(features), dtype=np.float32)
 
 

@@ -1,8 +1,8 @@
 """Max-relative aggregation: each patch takes, per channel, the largest feature difference to a neighbour.
 
-    ViG          r_i = max_j (x_j − x_i)                    (card S00, eq. in §2)
-    GreedyViG    r_i = max(0, max_j (x_j − x_i))
-    MobileViG    r_i = max(0, max_j (x_i − x_j))            the opposite sign; official weights need it
+ViG          r_i = max_j (x_j − x_i)
+GreedyViG    r_i = max(0, max_j (x_j − x_i))
+MobileViG    r_i = max(0, max_j (x_i − x_j))            the opposite sign; official weights need it
 """
 
 from __future__ import annotations

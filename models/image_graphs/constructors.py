@@ -1,8 +1,8 @@
 """Graph constructors: features of patches in, a PatchGraph out. One module per rule.
 
-    DilatedKNN       every k-th of the k·d nearest patches in feature space            ViG, card S00 §2
-    AxialStatic      every K-th patch of the own row and column (SVGA)                 MobileViG, card S39 §2
-    AxialDynamic     of these, the ones closer than mean − λ·std (DAGC)                GreedyViG, card S01 §2.1
+    DilatedKNN       every k-th of the k·d nearest patches in feature space            ViG
+    AxialStatic      every K-th patch of the own row and column (SVGA)                 MobileViG
+    AxialDynamic     of these, the ones closer than mean − λ·std (DAGC)                GreedyViG
     Grid8, RandomRegular, Radius, MutualKNN                                            plain controls
 
 All distances are computed in float32 whatever the precision around them, without gradient (none of the papers sends a
@@ -270,7 +270,7 @@ class AxialDynamic(Constructor):
         found: list[Tensor] = []
         last = x.permute(0, 2, 3, 1).contiguous()
         for axis in (1, 2):
-            side, done = last.shape[axis], {}
+            side, done = last.shape[axis], dict[int, Tensor]()
             for shift in range(self.step, side, self.step):
                 if side - shift in done:
                     done[shift] = torch.roll(done[side - shift], shift, axis)

@@ -1,6 +1,6 @@
 """Interventions on a patch graph: pure functions PatchGraph → PatchGraph, to be used as edits of `models.capture`.
 
-    with capture(model, edits={"backbone.0.0.graph_conv.constructor": lambda g: nearest(g, k=4, dilation=1)}) as trace: ...
+with capture(model, edits={"backbone.0.0.graph_conv.constructor": lambda g: nearest(g, k=4, dilation=1)}) as trace: ...
 """
 
 from __future__ import annotations

@@ -136,9 +136,7 @@ class GreedyViG(DistilledHead):
             layers += [GraphBlock(width, AxialDynamic(steps[stage]), next(rates), layer_scale) for _ in range(graphs)]
             stages.append(nn.Sequential(*layers))
         self.backbone = nn.Sequential(*stages)
-        self.prediction = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), *conv_norm(channels[-1], emb_dims), nn.GELU(), nn.Dropout(dropout)
-        )
+        self.prediction = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_norm(channels[-1], emb_dims), nn.GELU(), nn.Dropout(dropout))
         self.head = nn.Conv2d(emb_dims, num_classes, 1)
         self.dist_head = nn.Conv2d(emb_dims, num_classes, 1) if distillation else None
         kaiming_convolutions(self)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.image_graphs.aggregate import MaxRelative, to_grid, to_nodes
@@ -162,9 +161,7 @@ class MobileViG(DistilledHead):
                 rate = next(rates)
                 backbone.append(nn.Sequential(Grapher(width, step, rate), FFN(width, rate)))
         self.backbone = nn.ModuleList(backbone)
-        self.prediction = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), *conv_norm(global_channels[-1], emb_dims), nn.GELU(), nn.Dropout(dropout)
-        )
+        self.prediction = nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_norm(global_channels[-1], emb_dims), nn.GELU(), nn.Dropout(dropout))
         self.head = nn.Conv2d(emb_dims, num_classes, 1)
         self.dist_head = nn.Conv2d(emb_dims, num_classes, 1) if distillation else None
         kaiming_convolutions(self)
@@ -185,11 +182,35 @@ class MobileViG(DistilledHead):
 
 
 CONFIGURATIONS: dict[str, dict] = {
-    "mobilevig_ti": {"local_blocks": (2, 2, 6), "local_channels": (42, 84, 168), "global_blocks": (2,), "global_channels": (256,), "emb_dims": 512},
-    "mobilevig_s": {"local_blocks": (3, 3, 9), "local_channels": (42, 84, 176), "global_blocks": (3,), "global_channels": (256,), "emb_dims": 512},
-    "mobilevig_m": {"local_blocks": (3, 3, 9), "local_channels": (42, 84, 224), "global_blocks": (3,), "global_channels": (400,), "emb_dims": 768},
-    "mobilevig_b": {"local_blocks": (5, 5, 15), "local_channels": (42, 84, 240), "global_blocks": (5,), "global_channels": (464,), "emb_dims": 768},
-}  # fmt: skip
+    "mobilevig_ti": {
+        "local_blocks": (2, 2, 6),
+        "local_channels": (42, 84, 168),
+        "global_blocks": (2,),
+        "global_channels": (256,),
+        "emb_dims": 512,
+    },
+    "mobilevig_s": {
+        "local_blocks": (3, 3, 9),
+        "local_channels": (42, 84, 176),
+        "global_blocks": (3,),
+        "global_channels": (256,),
+        "emb_dims": 512,
+    },
+    "mobilevig_m": {
+        "local_blocks": (3, 3, 9),
+        "local_channels": (42, 84, 224),
+        "global_blocks": (3,),
+        "global_channels": (400,),
+        "emb_dims": 768,
+    },
+    "mobilevig_b": {
+        "local_blocks": (5, 5, 15),
+        "local_channels": (42, 84, 240),
+        "global_blocks": (5,),
+        "global_channels": (464,),
+        "emb_dims": 768,
+    },
+}
 
 
 def build(name: str, **changes) -> MobileViG:

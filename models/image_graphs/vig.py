@@ -106,7 +106,9 @@ class _GraphConv(nn.Module):
 class Grapher(nn.Module):
     """x + DropPath(BN(Conv(GraphConv(BN(Conv(x))))))."""
 
-    def __init__(self, channels: int, k: int, dilation: int, pool: int = 1, drop_path: float = 0.0, relative_pos: Tensor | None = None) -> None:
+    def __init__(
+        self, channels: int, k: int, dilation: int, pool: int = 1, drop_path: float = 0.0, relative_pos: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.fc1 = nn.Sequential(*conv_norm(channels, channels))
         self.graph_conv = _GraphConv(channels, k, dilation, pool)
@@ -157,9 +159,7 @@ class _ViGBase(nn.Module):
         """image [B, 3, H, W], normalised → logits [B, classes]."""
         height, width = image.shape[2:]
         if height % self.side_multiple or width % self.side_multiple:
-            raise ValueError(
-                f"the picture is {height} × {width} pixels; both sides must be multiples of {self.side_multiple}"
-            )
+            raise ValueError(f"the picture is {height} × {width} pixels; both sides must be multiples of {self.side_multiple}")
         x = self.stem(image)
         x = self.backbone(x + self._position_for(x))
         return self.prediction(F.adaptive_avg_pool2d(x, 1)).flatten(1)
@@ -264,17 +264,6 @@ class PyramidViG(_ViGBase):
         self.backbone = nn.Sequential(*layers)
         self.prediction = _prediction(channels[-1], head_dim, num_classes, dropout)
         kaiming_convolutions(self)
-
-    def set_relative_position(self, form: str) -> None:
-        """Recompute the fixed position terms in the given form ("reference" or "aligned")."""
-        grid = (self.pos_embed.shape[2], self.pos_embed.shape[3])
-        for module in self.backbone:
-            if isinstance(module, Downsample):
-                grid = (grid[0] // 2, grid[1] // 2)
-                continue
-            grapher = module[0]
-            channels = grapher.fc1[0].in_channels
-            grapher.relative_pos.data = relative_position(grid, channels, grapher.graph_conv.pool, form)
 
 
 CONFIGURATIONS: dict[str, dict] = {

@@ -202,6 +202,15 @@ def test_vig_takes_the_largest_difference_to_its_neighbours(size: tuple[int, int
         assert found.relative.min() >= 0
 
 
+def test_vig_mixes_pairs_of_own_value_and_difference() -> None:
+    """With four groups each group must see (h_c, r_c) side by side; a plain concatenation gives other logits."""
+    model, entering = vig.ViG(16, 1, 3, 5, 8, (64, 64)), []
+    model.backbone[0][0].graph_conv.gconv.nn.register_forward_pre_hook(lambda module, given: entering.append(given[0]))
+    (graph, found), *_ = seen_by_networks(model, 64, 64)
+    assert torch.equal(entering[0][:, 0::2], graph.features)
+    assert torch.equal(entering[0][:, 1::2], to_grid(found.relative, graph.grid))
+
+
 def test_the_winner_is_where_the_value_comes_from() -> None:
     for model in (greedyvig.GreedyViG(((1, 1),) * 4, (4, 6, 8, 10), 8), mobilevig.MobileViG((1,) * 3, (4, 6, 8), (2,), (12,), 8)):
         for graph, found in seen_by_networks(model, 192, 192):

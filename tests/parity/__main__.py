@@ -66,10 +66,11 @@ def _check_json(path: Path, adapter: Adapter) -> list[Check]:
 def report(results: list[Result]) -> str:
     """A row per file, under it a row per compared quantity, at the end the count."""
     lines: list[str] = []
+    width = max(len(result.file) for result in results)
     for result in results:
         worst = max((check.error for check in result.checks if check.limit > 0), default=None)
         summary = f"largest error {worst:.1e}" if worst is not None else ""
-        lines.append(f"{result.status:<10}{result.file:<44}{result.system:<26}{summary}{result.message}".rstrip())
+        lines.append(f"{result.status:<10}{result.file:<{width}}  {result.system:<24}  {summary}{result.message}".rstrip())
         lines += [_row(check) for check in result.checks]
     counts = [f"{sum(r.status == status for r in results)} {status}" for status in (OK, MISS, NOT_BUILT)]
     return "\n".join([*lines, "", f"{len(results)} files: {', '.join(counts)}"])

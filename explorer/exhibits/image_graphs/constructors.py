@@ -16,8 +16,9 @@ from explorer import runtime
 from explorer.diagnostics import pooled_labels, triangle
 from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.image_graphs import claims
-from explorer.exhibits.image_graphs.look import constructors, explain, graph_of, measures, pairs
+from explorer.exhibits.image_graphs.look import RANDOM_WEIGHTS, constructors, explain, graph_of, measures, pairs
 from explorer.exhibits.image_graphs.look import run as run_model
+from models.image_graphs.raw_features import raw_features
 from models.image_graphs.swappable import CONSTRUCTORS
 from models.structures import Attribution, PatchGraph
 
@@ -35,10 +36,10 @@ class ConstructorControls(Controls):
     place: Literal["early · 16 × 16", "middle · 8 × 8", "late · 8 × 8"] = Field(
         "early · 16 × 16", title="Where in the network", description="Which of the three graph blocks to compare."
     )
-    features: Literal["each its own", "the same for all"] = Field(
+    features: Literal["each its own", "the same for all", "raw colours"] = Field(
         "each its own",
         title="Features",
-        description="Each network's own features (five trained networks), or the features of the GreedyViG-like one for every rule.",
+        description="Each network's own features (five trained networks), those of the greedy one for every rule, or plain colours.",
     )
 
 
@@ -52,8 +53,9 @@ def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Interve
         trace, prediction = run_model(f"swappable_{name}", shown, [replace(cut, layer=_part(f"swappable_{name}", place)) for cut in own])
         predictions[name] = prediction.top(10)
         _, graph, taken = pairs(trace)[place]
-        if controls.features == "the same for all":
-            shared = shared if shared is not None else _shared_features(shown, place)
+        if controls.features != "each its own":
+            if shared is None:
+                shared = raw_features(shown, graph.grid) if controls.features == "raw colours" else _shared_features(shown, place)
             graph, taken = _rebuilt(name, place, shared), None
         layers.append(Layer(name, label, {"graph": graph} | ({"aggregation": taken} if taken else {})))
     loaded = runtime.model("swappable_dagc")
@@ -66,7 +68,7 @@ def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Interve
         prediction=predictions["dagc"],
         measures=measures(layers, labels),
         labels=labels,
-        notes=(),
+        notes=() if all(runtime.model(f"swappable_{name}").trained for name in NAMES) else (RANDOM_WEIGHTS,),
         extras={"predictions": predictions, "triangle": _triangle(layers, labels)},
     )
 
@@ -77,7 +79,9 @@ def _part(model: str, place: int) -> str:
 
 def _shared_features(shown: np.ndarray, place: int) -> torch.Tensor:
     trace, _ = run_model("swappable_dagc", shown)
-    return pairs(trace)[place][1].features
+    features = pairs(trace)[place][1].features
+    assert features is not None
+    return features
 
 
 def _rebuilt(name: str, place: int, features: torch.Tensor) -> PatchGraph:

@@ -15,6 +15,7 @@ from explorer.exhibits.image_graphs import claims
 from explorer.exhibits.image_graphs.look import explain, look_at
 from models.image_graphs.constructors import AxialDynamic
 from models.image_graphs.edits import rebuilt
+from models.image_graphs.raw_features import raw_features
 from models.structures import Attribution, PatchGraph
 
 MODEL = "greedyvig_micro"
@@ -25,7 +26,14 @@ class GreedyViGControls(Controls):
         1.0, ge=-1.0, le=2.5, title="Strictness λ", description="An edge is kept when its distance is below mean − λ · deviation.",
         json_schema_extra={"step": 0.05},
     )  # fmt: skip
-    distance: Literal["L1", "L2"] = Field("L1", title="Distance", description="L1 as in the released code, L2 (Euclidean) as written in the paper.")
+    distance: Literal["L1", "L2"] = Field(
+        "L1", title="Distance", description="L1 as in the released code, L2 (Euclidean) as written in the paper."
+    )
+    features: Literal["the network's", "raw colours"] = Field(
+        "the network's",
+        title="Features",
+        description="What distances are measured on: the network's own features, or plain colour and slope of each patch.",
+    )
     exact: bool = Field(
         False,
         title="Exact mean and deviation",
@@ -43,7 +51,10 @@ def run(shown: np.ndarray, controls: GreedyViGControls, cuts: Sequence[Intervent
 
     def edit(graph: PatchGraph) -> PatchGraph:
         step = graph.rule.settings["step"]
-        return rebuilt(graph, AxialDynamic(step, controls.multiplier, 1 if controls.distance == "L1" else 2, controls.exact))
+        constructor = AxialDynamic(step, controls.multiplier, 1 if controls.distance == "L1" else 2, controls.exact).eval()
+        if controls.features == "raw colours":
+            return constructor(raw_features(shown, graph.grid).to(graph.candidates.device))
+        return rebuilt(graph, constructor)
 
     return look_at(MODEL, shown, cuts, None if controls == GreedyViGControls() else edit, segments, label)
 

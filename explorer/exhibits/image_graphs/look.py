@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -85,17 +86,16 @@ def _edits(model: torch.nn.Module, cuts: Sequence[Intervention], edit: GraphEdit
     for name in names:
         mine = [cut for cut in cuts if cut.layer in (name, "*")]
         if edit or mine:
-            edits[name] = lambda graph, mine=mine: _apply(edit(graph) if edit else graph, mine)
+            edits[name] = partial(_edited, edit=edit, cuts=mine)
     return edits
 
 
-def _apply(graph: PatchGraph, cuts: Sequence[Intervention]) -> PatchGraph:
+def _edited(graph: PatchGraph, edit: GraphEdit | None, cuts: Sequence[Intervention]) -> PatchGraph:
+    if edit:
+        graph = edit(graph)
     for cut in cuts:
         try:
-            if cut.kind == "edges":
-                graph = without_edges(graph, cut.pairs)
-            else:
-                graph = without_patches(graph, [patch for patch, _ in cut.pairs])
+            graph = without_edges(graph, cut.pairs) if cut.kind == "edges" else without_patches(graph, [patch for patch, _ in cut.pairs])
         except ValueError as error:
             if cut.layer != "*":
                 raise BadRequest(str(error)) from None
@@ -127,7 +127,9 @@ def measures(layers: Sequence[Layer], labels: Labels) -> dict[str, list[Measure]
     for layer in layers:
         graph, taken = graph_of(layer), layer.structures.get("aggregation")
         own = None if labels is None else pooled_labels(labels[0].reshape(-1), finest, graph.grid)
-        found[layer.name] = summary(graph, aggregation=taken if isinstance(taken, Aggregation) else None, labels=own, labels_are_truth=bool(labels and labels[1]))
+        found[layer.name] = summary(
+            graph, aggregation=taken if isinstance(taken, Aggregation) else None, labels=own, labels_are_truth=bool(labels and labels[1])
+        )
     return found
 
 

@@ -22,7 +22,9 @@ MODEL = "mobilevig_micro"
 class MobileViGControls(Controls):
     step: int = Field(2, ge=1, le=7, title="Step K", description="Every K-th patch of the row and column. The model was trained with 2.")
     mirror: bool = Field(
-        False, title="Mirror the picture", description="The graph is not mirrored with it: on a grid with an odd side this changes who listens to whom."
+        False,
+        title="Mirror the picture",
+        description="The graph is not mirrored with it: on a grid with an odd side this changes who listens to whom.",
     )
 
 

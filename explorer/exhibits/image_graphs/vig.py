@@ -22,9 +22,15 @@ MODEL = "pvig_micro"
 
 
 class ViGControls(Controls):
-    k: int = Field(6, ge=1, le=16, title="Neighbours k", description="How many patches each patch listens to. The model was trained with 6.")
+    k: int = Field(
+        6, ge=1, le=16, title="Neighbours k", description="How many patches each patch listens to. The model was trained with 6."
+    )
     dilation: int = Field(
-        0, ge=0, le=4, title="Dilation", description="Take every d-th of the nearest. 0 keeps what the model was trained with (1, in stage 3: 2)."
+        0,
+        ge=0,
+        le=4,
+        title="Dilation",
+        description="Take every d-th of the nearest. 0 keeps what the model was trained with (1, in stage 3: 2).",
     )
     position: Literal["reference", "aligned", "off"] = Field(
         "reference",

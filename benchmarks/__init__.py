@@ -1,0 +1,1 @@
+"""Speed and claims: each script prints a table. Never part of the tests."""

@@ -1,0 +1,101 @@
+/** The film strip: one thumbnail per layer, the current one marked. It shows the focused patch's neighbours in every layer. */
+(() => {
+  "use strict";
+
+  const SIDE = 64;
+
+  /** Patch colours of a layer as a picture of one pixel per patch. */
+  function mosaic(layer) {
+    const [rows, cols] = layer.grid;
+    const canvas = HS.el("canvas");
+    [canvas.width, canvas.height] = [cols, rows];
+    const pixels = new ImageData(cols, rows);
+    for (let i = 0; i < rows * cols; i++) pixels.data.set([...(layer.colour ? layer.colour.subarray(3 * i, 3 * i + 3) : [128, 128, 128]), 255], 4 * i);
+    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    return canvas;
+  }
+
+  function paintThumb(ctx, store, index, picture) {
+    const layer = store.layers[index];
+    const frame = { x: 0, y: 0, width: SIDE, height: SIDE };
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(picture, 0, 0, SIDE, SIDE);
+    const heat = HS.heatOf(store, index, store.look.heat);
+    if (heat) HS.drawHeat(ctx, frame, heat, 0.9);
+    const { main, pins } = HS.focusesOf(store, index);
+    const focuses = main ? [main] : pins;
+    if (focuses.length === 0) return;
+    ctx.fillStyle = "rgb(8 10 14 / 0.62)";
+    ctx.fillRect(0, 0, SIDE, SIDE);
+    for (const focus of focuses) paintNeighbours(ctx, frame, layer, store.graph(index), focus);
+  }
+
+  function paintNeighbours(ctx, frame, layer, graph, focus) {
+    const edges = HS.edgesOf(graph, layer, focus.patch, focus.direction);
+    const fill = (grid, cell, colour) => {
+      const [x, y, w, h] = HS.cellRect(frame, grid, cell);
+      ctx.fillStyle = colour;
+      ctx.fillRect(x, y, w, h);
+    };
+    for (const e of edges.out) fill(layer.grid, graph.target[e], HS.MEANING.out);
+    for (const e of edges.in) fill(layer.keyGrid, graph.source[e], HS.MEANING.in);
+    fill(focus.grid, focus.cell, HS.MEANING.focus);
+  }
+
+  /** @returns {{draw(changed), destroy()}} */
+  function createFilm(element, store) {
+    const strip = HS.el("div", { class: "hs-film", role: "group", "aria-label": "Layers, from the first to the last" });
+    const step = (by, text, label) =>
+      HS.el("button", { type: "button", class: "hs-icon", "aria-label": label, title: label, onclick: () => go(store.look.layer + by) }, text);
+    element.append(step(-1, "◀", "Previous layer  ["), strip, step(1, "▶", "Next layer  ]"));
+    let thumbs = [];
+
+    function go(layer) {
+      if (layer >= 0 && layer < store.layers.length) store.set({ layer });
+    }
+
+    function build() {
+      thumbs = store.layers.map((layer, index) => {
+        const canvas = HS.el("canvas", { "aria-hidden": true });
+        const mark = HS.el("span", { class: "hs-film-mark", "aria-hidden": true });
+        const name = HS.el("span", { class: "hs-film-name" }, layer.label);
+        const button = HS.el("button", { type: "button", class: "hs-thumb", title: layer.label, onclick: () => go(index) }, canvas, mark, name);
+        button.addEventListener("keydown", (event) => {
+          const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+          if (!by || !thumbs[index + by]) return;
+          event.preventDefault();
+          go(index + by);
+          thumbs[index + by].button.focus();
+        });
+        return { canvas, button, mark, picture: mosaic(layer) };
+      });
+      strip.replaceChildren(...thumbs.map((thumb) => thumb.button));
+    }
+
+    const frame = HS.perFrame(() => {
+      thumbs.forEach(({ canvas, picture }, index) => paintThumb(HS.fitCanvas(canvas, SIDE, SIDE), store, index, picture));
+    });
+
+    function markCurrent() {
+      thumbs.forEach(({ button, mark }, index) => {
+        const letters = [index === store.look.layer && "A", index === store.look.compare && "B"].filter(Boolean);
+        button.setAttribute("aria-current", String(index === store.look.layer));
+        mark.textContent = store.look.compare !== null ? letters.join("") : "";
+      });
+      const current = thumbs[store.look.layer].button;
+      strip.scrollTo({ left: current.offsetLeft - strip.clientWidth / 2 + SIDE / 2, behavior: HS.calm() ? "auto" : "smooth" });
+    }
+
+    build();
+    return {
+      draw(changed) {
+        if (changed.has("payload")) build();
+        if (["payload", "layer", "compare", "size"].some((key) => changed.has(key))) markCurrent();
+        frame();
+      },
+      destroy: () => frame.stop(),
+    };
+  }
+
+  Object.assign(HS, { createFilm });
+})();

@@ -1,0 +1,54 @@
+/** Diagnostics of the current layer: a name, a number with its unit, what it says in plain words, the formula on demand. */
+(() => {
+  "use strict";
+
+  const LEVELS = { good: ["●", "fine"], watch: ["▲", "worth a look"], bad: ["■", "a problem"], info: ["", ""] };
+  const SHOWN = 4;
+
+  function valueText({ value, unit }) {
+    if (value === null || value === undefined) return "–";
+    return unit === "share" ? HS.percent(value) : `${HS.show(value)}${unit ? ` ${unit}` : ""}`;
+  }
+
+  function row(measure, opened) {
+    const [mark, word] = LEVELS[measure.level] || LEVELS.info;
+    const level = HS.el("span", { class: `hs-level hs-${measure.level}`, title: word || null, role: word ? "img" : null, "aria-label": word || null }, mark);
+    const summary = HS.el("summary", {}, level, HS.el("span", { class: "hs-label" }, measure.name), HS.el("span", { class: "hs-num" }, valueText(measure)));
+    const formula = HS.el("p", { class: "hs-formula" }, measure.formula || "");
+    const source = HS.el("p", { class: "hs-hint" }, measure.source ? `Source: ${measure.source}` : "");
+    const details = HS.el("details", { class: "hs-measure", open: opened.has(measure.key) }, summary, formula, source);
+    details.addEventListener("toggle", () => (details.open ? opened.add(measure.key) : opened.delete(measure.key)));
+    return HS.el("li", {}, details, HS.el("p", { class: "hs-hint" }, measure.hint));
+  }
+
+  /** @returns {{draw(changed)}} */
+  function createMeasures(element, store) {
+    const list = HS.el("ul", { class: "hs-measures" });
+    const title = HS.el("h3", {});
+    const note = HS.el("p", { class: "hs-hint" });
+    const opened = new Set();
+    let all = false;
+    const more = HS.el("button", { type: "button", class: "hs-link", onclick: () => ((all = !all), draw()) });
+    element.append(title, note, list, more);
+
+    function draw() {
+      const { measures, label } = store.layer;
+      element.hidden = measures.length === 0;
+      title.textContent = `Diagnostics of ${label}`;
+      note.textContent = "For the edges as the model had them, not for your setting.";
+      note.hidden = !HS.ruleDiffers(store.layer, store.look.rule);
+      list.replaceChildren(...measures.slice(0, all ? measures.length : SHOWN).map((measure) => row(measure, opened)));
+      more.hidden = measures.length <= SHOWN;
+      more.textContent = all ? "fewer" : `${measures.length - SHOWN} more`;
+      more.setAttribute("aria-expanded", String(all));
+    }
+
+    return {
+      draw(changed) {
+        if (["payload", "layer", "rule"].some((key) => changed.has(key))) draw();
+      },
+    };
+  }
+
+  Object.assign(HS, { createMeasures, measureText: valueText });
+})();

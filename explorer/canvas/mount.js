@@ -1,0 +1,274 @@
+/** Puts the parts together: layout, theme, loading and refusals, and who is drawn when. */
+(() => {
+  "use strict";
+
+  const PROGRESS_AFTER = 300; // milliseconds
+
+  // ---------------------------------------------------------------------------------------------- theme and size
+
+  /** Gradio marks a dark page on the body; elsewhere the system decides. */
+  function isDark(root) {
+    if (root.closest(".gradio-container, gradio-app")) return document.body.classList.contains("dark");
+    return document.body.classList.contains("dark") || window.matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+
+  function watchTheme(root, then) {
+    const apply = () => {
+      const theme = isDark(root) ? "dark" : "light";
+      if (root.dataset.theme === theme) return;
+      root.dataset.theme = theme;
+      then();
+    };
+    const media = window.matchMedia("(prefers-color-scheme: dark)");
+    const observer = new MutationObserver(apply);
+    observer.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    media.addEventListener("change", apply);
+    apply();
+    return () => {
+      observer.disconnect();
+      media.removeEventListener("change", apply);
+    };
+  }
+
+  const sizeOf = (width) => (width >= 1080 ? "wide" : width > 700 ? "medium" : "narrow");
+
+  // ------------------------------------------------------------------------------------------------------ messages
+
+  /** Remarks, refusals and the progress of a run. The visitor's work stays where it is. */
+  function createMessages() {
+    const refusal = HS.el("div", { class: "hs-message hs-refusal", role: "alert", hidden: true });
+    const remark = HS.el("div", { class: "hs-message hs-remark", role: "status", hidden: true });
+    const notes = HS.el("div", { class: "hs-notes" });
+    let timer = 0;
+    function put(box, text) {
+      const close = HS.el("button", { type: "button", class: "hs-icon", "aria-label": "Dismiss", onclick: () => (box.hidden = true) }, "×");
+      box.replaceChildren(HS.el("span", {}, text), close);
+      box.hidden = false;
+    }
+    return {
+      elements: [refusal, remark, notes],
+      refuse: (text) => put(refusal, text),
+      tell(text) {
+        put(remark, text);
+        clearTimeout(timer);
+        if (text.length < 120) timer = setTimeout(() => (remark.hidden = true), 6000);
+      },
+      clear: () => (refusal.hidden = true),
+      notes: (list) => notes.replaceChildren(...list.map((text) => HS.el("p", {}, text))),
+    };
+  }
+
+  function createProgress(root) {
+    const bar = HS.el("div", { class: "hs-progress", role: "progressbar", "aria-label": "The model is running", hidden: true });
+    let timer = 0;
+    return {
+      element: bar,
+      set(busy) {
+        clearTimeout(timer);
+        if (busy) timer = setTimeout(() => (bar.hidden = false), PROGRESS_AFTER);
+        else bar.hidden = true;
+        root.setAttribute("aria-busy", String(busy));
+      },
+    };
+  }
+
+  // -------------------------------------------------------------------------------------------------------- layout
+
+  function header(exhibit) {
+    const { paper } = exhibit;
+    const link = paper.url ? HS.el("a", { href: paper.url, target: "_blank", rel: "noopener noreferrer" }, paper.title) : paper.title;
+    const details = HS.el(
+      "details",
+      { class: "hs-menu hs-paper" },
+      HS.el("summary", {}, [paper.authors && paper.authors.split(",")[0], paper.venue].filter(Boolean).join(", ") || "About"),
+      HS.el(
+        "div",
+        { class: "hs-menu-list" },
+        HS.el("p", {}, link, HS.el("br"), `${paper.authors || ""} · ${paper.venue || ""}`),
+        HS.el("p", {}, HS.el("b", {}, "The paper’s: "), paper.theirs || ""),
+        HS.el("p", {}, HS.el("b", {}, "Ours: "), paper.ours || ""),
+      ),
+    );
+    details.addEventListener("keydown", (event) => event.key === "Escape" && (details.open = false));
+    const words = HS.el("div", { class: "hs-title" }, HS.el("h2", {}, exhibit.title), HS.el("p", {}, exhibit.idea), details);
+    return HS.el("header", { class: "hs-head" }, words);
+  }
+
+  function skeleton() {
+    const box = (name) => HS.el("div", { class: `hs-bone ${name}` });
+    return HS.el("div", { class: "hs-skeleton", "aria-label": "Loading" }, box("hs-bone-left"), box("hs-bone-stage"), box("hs-bone-right"));
+  }
+
+  /** The regions of one exhibit, by the names that a story step highlights. */
+  function regions() {
+    const part = (tag, name, label) => HS.el(tag, { class: `hs-${name}`, "data-region": name, "aria-label": label });
+    return {
+      controls: part("aside", "controls", "Controls"),
+      canvas: part("section", "canvas", "Picture"),
+      film: part("section", "film-bar", "Layers"),
+      story: part("section", "story", "Story"),
+      prediction: part("section", "prediction", "Prediction"),
+      diagnostics: part("section", "diagnostics", "Diagnostics"),
+      panel: part("section", "panels", "Linked views"),
+    };
+  }
+
+  function sheetButton(root, controls) {
+    const set = (open) => {
+      root.classList.toggle("hs-sheet-open", open);
+      button.setAttribute("aria-expanded", String(open));
+      button.textContent = open ? "Close" : "Picture and controls";
+    };
+    const button = HS.el("button", { type: "button", class: "hs-button hs-sheet-button", onclick: () => set(!root.classList.contains("hs-sheet-open")) });
+    controls.addEventListener("keydown", (event) => event.key === "Escape" && set(false));
+    set(false);
+    return button;
+  }
+
+  // ------------------------------------------------------------------------------------------------------- exhibit
+
+  /** Everything of one exhibit; destroyed as a whole when another exhibit comes. */
+  function createExhibit(root, store, messages, progress) {
+    const parts = regions();
+    const stage = HS.el("div", { class: "hs-stage" });
+    const below = HS.el("div", { class: "hs-below" });
+    parts.canvas.append(stage, below);
+    const head = header(store.payload.exhibit);
+    const middle = HS.el("main", { class: "hs-middle" }, parts.canvas, parts.film, parts.story);
+    const right = HS.el("aside", { class: "hs-right" }, parts.prediction, parts.diagnostics, parts.panel);
+    const grid = HS.el("div", { class: "hs-grid" }, parts.controls, middle, right);
+    const frame = HS.el("div", { class: "hs-frame" }, head, ...messages.elements, grid, sheetButton(root, parts.controls));
+    root.append(frame);
+
+    const story = HS.createStory(parts.story, store, highlight);
+    const picture = HS.createPicture(stage, store, { story: story.go });
+    const tabs = HS.createTabs(parts.panel, store);
+    head.append(HS.el("div", { class: "hs-actions" }, ...HS.createTakeHome(root, store, picture, messages.tell)));
+    const views = [
+      picture,
+      HS.createLegend(below, store),
+      HS.createFilm(parts.film, store),
+      HS.createControls(parts.controls, store),
+      HS.createPrediction(parts.prediction, store),
+      HS.createMeasures(parts.diagnostics, store),
+      tabs,
+      story,
+    ];
+
+    /** Marks the region that a story step speaks of: "canvas", "film", "prediction", "diagnostics", "controls", "panel:name". */
+    function highlight(name) {
+      const [region, tab] = (name || "").split(":");
+      for (const [key, part] of Object.entries(parts)) part.classList.toggle("hs-lit", key === region);
+      if (tab) store.set({ tab });
+    }
+
+    function draw(changed) {
+      for (const view of views) view.draw(changed);
+      progress.set(store.asking("run"));
+      if (changed.has("payload")) {
+        messages.notes(store.payload.notes);
+        messages.clear();
+      }
+    }
+
+    const stopAnswers = store.onAnswer("refusal", (answer) => messages.refuse(answer.message));
+    const stop = store.subscribe(draw);
+    const resizer = new ResizeObserver(() => tabs.resize());
+    resizer.observe(parts.panel);
+    draw(new Set(["payload", "layer", "step", "tab", "pins", "rule", "size"]));
+    return {
+      story,
+      destroy() {
+        stop();
+        stopAnswers();
+        resizer.disconnect();
+        views.forEach((view) => view.destroy && view.destroy());
+        frame.remove();
+        store.close();
+      },
+    };
+  }
+
+  /** The look that opens an exhibit: the one asked for, else that of the first story step. */
+  function openWith(store, look) {
+    const first = store.payload.story[0];
+    if (look) {
+      store.set({ ...look, rule: null });
+      if (look.rule) store.set({ rule: look.rule });
+    } else if (first && first.state && first.state.look) {
+      const { rule, ...rest } = first.state.look;
+      store.set({ ...rest, step: 0 });
+      if (rule) store.set({ rule });
+    }
+  }
+
+  /** In a replay there is no server to read the address: a link's look is applied here. */
+  async function openFromAddress(store, messages) {
+    const parameters = new URLSearchParams(window.location.search);
+    const asked = parameters.get("exhibit");
+    if (!parameters.get("s") || (asked && asked !== store.payload.exhibit.slug)) return;
+    const state = await HS.readPermalink(parameters.get("s"));
+    store.set(state.look);
+    state.notices.forEach(messages.tell);
+  }
+
+  /**
+   * Mount the canvas.
+   * @param element an empty element
+   * @param host {ask(name, data), lookup(question) → Promise or null, onAnswer(fn), live}
+   * @returns {{show(payloadString), destroy()}}
+   */
+  function mount(element, host) {
+    const root = HS.el("div", { class: "hs" });
+    const bones = skeleton();
+    const progress = createProgress(root);
+    const messages = createMessages();
+    root.append(progress.element, ...messages.elements, bones);
+    element.replaceChildren(root);
+    let exhibit = null;
+    let store = null;
+    const stopTheme = watchTheme(root, () => store && store.touch("theme"));
+    const observer = new ResizeObserver(() => {
+      const size = sizeOf(root.clientWidth);
+      if (root.dataset.size === size) return;
+      root.dataset.size = size;
+      if (store) store.touch("size");
+    });
+    observer.observe(root);
+    root.dataset.size = sizeOf(element.clientWidth);
+
+    function begin(payload) {
+      if (exhibit) exhibit.destroy();
+      bones.remove();
+      store = HS.createStore(payload, host);
+      openWith(store, payload.state);
+      exhibit = createExhibit(root, store, messages, progress);
+      if (!host.live) openFromAddress(store, messages);
+    }
+
+    return {
+      show(text) {
+        let payload;
+        try {
+          payload = HS.decode(text);
+        } catch (error) {
+          bones.remove();
+          messages.refuse(error instanceof HS.Refusal ? error.message : "This picture could not be drawn. Reload the page.");
+          if (!(error instanceof HS.Refusal)) console.error(error);
+          return;
+        }
+        if (!store || store.payload.exhibit.slug !== payload.exhibit.slug) begin(payload);
+        else if (payload.request == null || store.isNewest("run", payload.request)) store.load(payload);
+      },
+      destroy() {
+        stopTheme();
+        observer.disconnect();
+        if (exhibit) exhibit.destroy();
+        root.remove();
+      },
+    };
+  }
+
+  HS.mount = mount;
+  globalThis.Hyperscope = { mount, version: HS.VERSION };
+})();

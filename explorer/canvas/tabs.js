@@ -1,0 +1,81 @@
+/** Linked views: one tab each; a view is mounted when its tab opens and drawn while it is visible. */
+(() => {
+  "use strict";
+
+  /** Panels that the payload names and that have something to show, in its order. */
+  function offered(store) {
+    return store.payload.views.map((name) => HS.panels.find((panel) => panel.name === name)).filter((panel) => panel && panel.available(store));
+  }
+
+  /** @returns {{draw(changed), resize(), destroy()}} */
+  function createTabs(element, store) {
+    const list = HS.el("div", { class: "hs-tabs", role: "tablist", "aria-label": "Linked views" });
+    const body = HS.el("div", { class: "hs-panel", role: "tabpanel" });
+    element.append(list, body);
+    let panels = [];
+    let open = null; // {name, view}
+
+    function close() {
+      if (open) open.view.destroy();
+      open = null;
+      body.replaceChildren();
+    }
+
+    function mountPanel(panel) {
+      close();
+      body.setAttribute("aria-label", panel.title);
+      body.dataset.panel = panel.name;
+      open = { name: panel.name, view: panel.mount(body, store) };
+    }
+
+    function buttons() {
+      panels = offered(store);
+      element.hidden = panels.length === 0;
+      list.replaceChildren(
+        ...panels.map((panel, index) => {
+          const press = () => store.set({ tab: panel.name });
+          const button = HS.el("button", { type: "button", role: "tab", onclick: press }, panel.title);
+          button.addEventListener("keydown", (event) => {
+            const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+            const next = panels[index + by];
+            if (!next) return;
+            event.preventDefault();
+            store.set({ tab: next.name });
+            list.children[index + by].focus();
+          });
+          return button;
+        }),
+      );
+    }
+
+    function mark(current) {
+      [...list.children].forEach((button, index) => {
+        const chosen = panels[index] === current;
+        button.setAttribute("aria-selected", String(chosen));
+        button.tabIndex = chosen ? 0 : -1;
+        if (chosen && list.scrollWidth > list.clientWidth) list.scrollTo({ left: button.offsetLeft - 40 });
+      });
+    }
+
+    return {
+      draw(changed) {
+        const fresh = changed.has("payload");
+        if (fresh) {
+          close();
+          buttons();
+        }
+        if (panels.length === 0) return;
+        const current = panels.find((panel) => panel.name === store.look.tab) || panels[0];
+        if (fresh || changed.has("tab")) mark(current);
+        if (!open || open.name !== current.name) {
+          mountPanel(current);
+          open.view.draw(new Set(["payload", ...changed]));
+        } else open.view.draw(changed);
+      },
+      resize: () => open && open.view.resize && open.view.resize(),
+      destroy: close,
+    };
+  }
+
+  Object.assign(HS, { createTabs });
+})();

@@ -1,0 +1,234 @@
+"""The pages: a gallery, one route per wing, and in it any exhibit by its own address (`/image-graphs?exhibit=vig`)."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from explorer import examples, runtime, service
+from explorer.canvas import Mailbox, Stage, answer, script, style
+from explorer.exhibit import BadRequest, Exhibit, Wing
+from explorer.exhibits import catalogue, of_wing
+from explorer.gallery import Gallery, header
+from explorer.intake import IntakeError, read_image
+
+ASSETS = Path(__file__).parent.parent / "assets"
+MAX_UPLOAD = "8mb"
+log = logging.getLogger("hyperscope")
+
+TOO_LONG = "Something went wrong on our side; your picture and settings are kept. Please try once more, or choose another example."
+
+
+def build() -> gr.Blocks:
+    """All pages. Call `launch` on the result, or mount it."""
+    Image.MAX_IMAGE_PIXELS = 25_000_000
+    with gr.Blocks(title="Hyperscope", analytics_enabled=False, delete_cache=(600, 1800)) as demo:
+        header(None)
+        Gallery()
+        for exhibit in catalogue()[0].values():
+            _endpoint(exhibit)
+    for wing in Wing:
+        if of_wing(wing):
+            _wing_page(demo, wing)
+    return demo
+
+
+def launch(demo: gr.Blocks, **settings: Any) -> Any:
+    """Start the server with the limits that a public page needs."""
+    demo.queue(default_concurrency_limit=4, max_size=32)
+    return demo.launch(
+        theme=theme(),
+        css=style() + (ASSETS / "site.css").read_text(encoding="utf-8"),
+        head=f"<script>{script()}</script>",
+        show_error=False,
+        max_file_size=MAX_UPLOAD,
+        enable_monitoring=False,
+        allowed_paths=[],
+        state_session_capacity=200,
+        footer_links=["api"],
+        run_history=False,
+        ssr_mode=False,
+        favicon_path=str(ASSETS / "icon.svg"),
+        **settings,
+    )
+
+
+def theme() -> gr.themes.Base:
+    """Quiet greys, one blue, the fonts of the visitor's system (nothing is downloaded)."""
+    system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.blue, neutral_hue=gr.themes.colors.slate, font=system, font_mono=["ui-monospace", "Menlo", "monospace"]
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- the pages
+
+
+def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
+    with demo.route(wing.title, f"/{wing.slug}", show_in_navbar=False):
+        header(wing)
+        stage = Stage(elem_id="hs-stage", server_functions=[service.look_up])
+        mailbox = Mailbox()
+        intake = gr.Image(
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "webcam", "clipboard"],
+            label="Your picture",
+            elem_id="hs-intake",
+            height=150,
+            show_label=False,
+            buttons=[],
+        )
+        demo.load(_opener(wing), None, [stage], queue=False, show_progress="hidden", api_visibility="private")
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        model: dict[str, Any] = {**quiet, "concurrency_id": runtime.MODEL_QUEUE, "concurrency_limit": runtime.MODEL_WORKERS}
+        stage.run(_asked_run, None, [stage, mailbox], trigger_mode="always_last", **model)
+        for name, ask in (("cut", service.cut), ("layout", service.lay_out), ("attribution", service.attribution)):
+            getattr(stage, name)(_asker(name, ask), None, [mailbox], trigger_mode="always_last", **model)
+        intake.input(_uploader(wing), [intake, stage], [stage, mailbox, intake], trigger_mode="always_last", **model)
+
+
+def _opener(wing: Wing) -> Callable[[gr.Request], str]:
+    def open_page(request: gr.Request) -> str:
+        asked = dict(request.query_params)
+        shown = of_wing(wing)
+        slug = asked.get("exhibit", shown[0].slug)
+        notices = [] if slug in {e.slug for e in shown} else [f"There is no exhibit named {slug[:40]!r} here."]
+        slug = slug if not notices else shown[0].slug
+        try:
+            return service.opened(slug, asked.get("s"), notices)
+        except BadRequest as error:
+            raise gr.Error(_capital(str(error)), print_exception=False) from None
+
+    return open_page
+
+
+def _asked_run(event: gr.EventData) -> tuple[Any, Any]:
+    """The page asks for a run: an example or the picture of an earlier run, with controls."""
+    data = _data(event)
+
+    def work() -> str:
+        exhibit = service.exhibit(data.get("exhibit"))
+        controls = exhibit.controls.parse(data.get("controls"))
+        look = data.get("look") if isinstance(data.get("look"), Mapping) else None
+        return service.run(exhibit.slug, service.asked_source(data), controls, look)
+
+    text, refusal = _guarded(work)
+    return (gr.skip() if text is None else text), (
+        gr.skip() if refusal is None else answer("refusal", request=data.get("request"), message=refusal)
+    )
+
+
+def _asker(kind: str, ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[gr.EventData], str]:
+    def asked(event: gr.EventData) -> str:
+        data = _data(event)
+        found, refusal = _guarded(lambda: ask(data))
+        if found is None:
+            return answer("refusal", request=data.get("request"), of=kind, message=refusal)
+        return answer(kind, run=data.get("run"), request=data.get("request"), **found)
+
+    asked.__name__ = f"asked_{kind}"
+    return asked
+
+
+def _uploader(wing: Wing) -> Callable[[str | None, str | None], tuple[Any, Any, Any]]:
+    def uploaded(path: str | None, payload: str | None) -> tuple[Any, Any, Any]:
+        """A picture was dropped: through the intake, then shown in the present exhibit with its present controls."""
+        if path is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        slug, settings = _present(payload, of_wing(wing)[0].slug)
+
+        def work() -> str:
+            photo = read_image(path)
+            source = service.visitors(examples.shown_square(photo), photo.notes)
+            return service.run(slug, source, service.exhibit(slug).controls.parse(settings))
+
+        text, refusal = _guarded(work)
+        if text is None:
+            return gr.skip(), answer("refusal", request=None, message=refusal), None
+        return text, gr.skip(), None
+
+    return uploaded
+
+
+def _present(payload: str | None, default: str) -> tuple[str, Mapping[str, Any]]:
+    """Which exhibit and controls the page shows now, as its own payload says."""
+    try:
+        found = json.loads(payload or "")
+        return service.exhibit(found["exhibit"]["slug"]).slug, dict(found["controls"]["values"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return default, {}
+
+
+def _guarded(work: Callable[[], Any]) -> tuple[Any, str | None]:
+    """(result, None) or (None, a sentence for the visitor). Nothing else ever reaches the page."""
+    try:
+        return work(), None
+    except (BadRequest, IntakeError) as error:
+        return None, _capital(str(error))
+    except Exception:
+        log.exception("a run failed")
+        return None, TOO_LONG
+
+
+def _data(event: gr.EventData) -> Mapping[str, Any]:
+    found = getattr(event, "_data", None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _capital(sentence: str) -> str:
+    sentence = sentence[:1].upper() + sentence[1:]
+    return sentence if sentence.endswith((".", "!", "?")) else sentence + "."
+
+
+# ------------------------------------------------------------------------------------------------------------- the API
+
+
+def _endpoint(exhibit: Exhibit) -> None:
+    """A named endpoint `/<slug>` whose parameters are the exhibit's controls."""
+
+    def call(image: str, **controls: Any) -> dict[str, Any]:
+        found, refusal = _guarded(lambda: service.answer_api(exhibit.slug, image, controls))
+        if found is None:
+            raise gr.Error(refusal or TOO_LONG, print_exception=False)
+        return found
+
+    widgets = exhibit.controls.model_fields
+    kinds = {name: _api_type(field.annotation) for name, field in widgets.items()}
+    parameters = [inspect.Parameter("image", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str, default=exhibit.example)]
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kinds[name], default=field.default)
+        for name, field in widgets.items()
+    ]
+
+    def endpoint(*values: Any) -> dict[str, Any]:
+        given = dict(zip([p.name for p in parameters], values, strict=False))
+        return call(given.pop("image"), **given)
+
+    endpoint.__name__ = exhibit.slug
+    endpoint.__signature__ = inspect.Signature(parameters, return_annotation=dict)  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": dict}
+    lines = [f"    {name}: {field.description}" for name, field in widgets.items()]
+    endpoint.__doc__ = (
+        f"{exhibit.title}: {exhibit.idea}\n\nArgs:\n    image: name of a shipped example ({', '.join(examples.examples())}), "
+        "or the bytes of a PNG, JPEG, WebP, BMP or GIF picture in base64 (a data URI is fine), at most 8 MB.\n" + "\n".join(lines)
+    )
+    gr.api(
+        endpoint,
+        api_name=exhibit.slug,
+        api_description=endpoint.__doc__,
+        concurrency_id=runtime.MODEL_QUEUE,
+        concurrency_limit=runtime.MODEL_WORKERS,
+    )
+
+
+def _api_type(kind: Any) -> type:
+    """Words travel as text; the exhibit's own controls check which words."""
+    return kind if kind in (int, float, bool) else str
