@@ -203,9 +203,14 @@ class Exhibit:
     claims: tuple[Claim, ...] = ()
 
     def story(self) -> list[dict[str, Any]]:
-        """The steps: title, two sentences, one highlight and the state each shows."""
+        """The steps: title, two sentences, one highlight and the whole state each shows (picture, controls, look)."""
         steps = yaml.safe_load((self.folder / f"{self.slug}.yaml").read_text(encoding="utf-8"))
-        return list(steps)
+        return [{**step, "state": self._whole(step.get("state") or {})} for step in steps]
+
+    def _whole(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """A step's state with the defaults filled in, so that steps can be taken in any order."""
+        controls = self.controls.parse(state.get("controls")).model_dump()
+        return {"image": state.get("image", self.example), "controls": controls, "look": dict(state.get("look", {}))}
 
     def describe(self) -> dict[str, Any]:
         """The public description, as `list --json` prints it and the gallery shows it."""

@@ -1,13 +1,13 @@
 """What a person takes home from a scene: figures, an offline page, structures, graphs, numbers, and the way back.
 
-    write(scene, exhibit, controls, "out")        a folder
-    bundle(scene, exhibit, controls)              the same as the bytes of a zip file
+write(scene, exhibit, controls, "out")        a folder
+bundle(scene, exhibit, controls)              the same as the bytes of a zip file
 
-    figures/      every layer over the picture, all layers at a glance, the threshold of DAGC; PNG and SVG
-    interactive.html                              the page without a server
-    structures.npz, structures.json               every tensor; what each is, with shape and unit
-    graphs/       GraphML, and arrays in the convention of PyTorch Geometric
-    prediction.json, diagnostics.json, picture.png, recreate.py
+figures/      every layer over the picture, all layers at a glance, the threshold of DAGC; PNG and SVG
+interactive.html                              the page without a server
+structures.npz, structures.json               every tensor; what each is, with shape and unit
+graphs/       GraphML, and arrays in the convention of PyTorch Geometric
+prediction.json, diagnostics.json, picture.png, recreate.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,11 @@ class _View:
     @property
     def graphs(self) -> list[tuple[str, Layer]]:
         """(file stem, layer) of every layer that holds a patch graph."""
-        return [(f"layer_{i:02d}", layer) for i, layer in enumerate(self.scene.layers, 1) if isinstance(layer.structures.get("graph"), PatchGraph)]
+        return [
+            (f"layer_{i:02d}", layer)
+            for i, layer in enumerate(self.scene.layers, 1)
+            if isinstance(layer.structures.get("graph"), PatchGraph)
+        ]
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -164,7 +167,9 @@ def _diagnostics(view: _View) -> dict[str, Any]:
     return {
         "exhibit": view.exhibit.slug,
         "segments": None if scene.labels is None else "annotated by people" if scene.labels[1] else "found by k-means, not ground truth",
-        "layers": [{"name": layer.name, "label": layer.label, "measures": list(scene.measures.get(layer.name, ()))} for layer in scene.layers],
+        "layers": [
+            {"name": layer.name, "label": layer.label, "measures": list(scene.measures.get(layer.name, ()))} for layer in scene.layers
+        ],
         "results": {name: value for name, value in scene.extras.items() if not _holds_arrays(value)},
     }
 
@@ -215,7 +220,12 @@ def _structures(view: _View) -> dict[str, Any]:
 def _described(layer: str, role: str, structure: Structure) -> dict[str, Any]:
     words = _meanings(type(structure))
     arrays = {
-        name: {"key": f"{layer}/{role}/{name}", "shape": list(t.shape), "type": str(t.dtype).removeprefix("torch."), "meaning": words.get(name, "")}
+        name: {
+            "key": f"{layer}/{role}/{name}",
+            "shape": list(t.shape),
+            "type": str(t.dtype).removeprefix("torch."),
+            "meaning": words.get(name, ""),
+        }
         for name, t in structure.tensors().items()
     }
     row: dict[str, Any] = {"kind": type(structure).__name__, "arrays": arrays}
@@ -224,7 +234,6 @@ def _described(layer: str, role: str, structure: Structure) -> dict[str, Any]:
     return row
 
 
-@lru_cache(maxsize=64)
 def _meanings(kind: type[Structure]) -> dict[str, str]:
     """What each field means (shape and unit), from the "Attributes:" of the class docstring."""
     _, _, listed = (kind.__doc__ or "").partition("Attributes:")
@@ -250,12 +259,18 @@ def _numbered(graph: PatchGraph, found: Edges) -> np.ndarray:
     return np.stack([found.source + shift, found.target]).astype(np.int64)
 
 
-def _edge_index(layer: Layer, found: Edges) -> dict[str, np.ndarray]:
+def _edge_index(layer: Layer, found: Edges) -> dict[str, Any]:
     graph = layer.structures["graph"]
     assert isinstance(graph, PatchGraph)
     place, kind = _nodes(graph)
     weight = np.ones(len(found)) if found.share is None else found.share
-    arrays = {"edge_index": _numbered(graph, found), "edge_weight": weight.astype(np.float32), "pos": place, "num_nodes": np.int64(len(place)), "kind": kind}
+    arrays: dict[str, Any] = {
+        "edge_index": _numbered(graph, found),
+        "edge_weight": weight.astype(np.float32),
+        "pos": place,
+        "num_nodes": np.int64(len(place)),
+        "kind": kind,
+    }
     if found.distance is not None:
         arrays["edge_distance"] = found.distance.astype(np.float32)
     return arrays
@@ -321,18 +336,26 @@ def _rule(layer: Layer) -> str:
     return graph.rule.name if isinstance(graph, PatchGraph) else ""
 
 
-CAPTION_KEYS = ("edges", "degree_mean", "length_median", "wrap_share", "isolated", "homophily_adjusted", "cv")
+CAPTION = {
+    "edges": "{:.0f} edges",
+    "degree_mean": "a patch listens to {:.1f} others on average",
+    "length_median": "median length {:.1f} patches",
+    "wrap_share": "{:.0%} run across the border",
+    "isolated": "{:.1%} of the patches have no edge",
+    "homophily_adjusted": "adjusted homophily {:.2f} (0: chance, 1: no edge leaves its segment)",
+    "cv": "cv = σ/μ = {:.2f} (no edge from 1/λ on)",
+}
 
 
 def _caption(view: _View, layer: Layer) -> str:
     graph = layer.structures["graph"]
     assert isinstance(graph, PatchGraph)
     sources = f", sources pooled to {graph.key_grid[0]} × {graph.key_grid[1]}" if graph.pooled else ""
-    found = {m.key: m for m in view.scene.measures.get(layer.name, ()) if m.value is not None}
-    numbers = [f"{found[key].name}: {found[key].value:.4g} {found[key].unit}".rstrip() for key in CAPTION_KEYS if key in found]
+    found = {m.key: m.value for m in view.scene.measures.get(layer.name, ()) if m.value is not None}
+    numbers = "; ".join(text.format(found[key]) for key, text in CAPTION.items() if key in found)
     settings = ", ".join(f"{name} {value}" for name, value in graph.rule.settings.items())
     rule = f"Rule: {graph.rule.name}{f' ({settings})' if settings else ''}; {graph.grid[0]} × {graph.grid[1]} patches{sources}."
-    return " ".join(part for part in (rule, "; ".join(numbers) + "." if numbers else "", _setting(view)) if part)
+    return " ".join(part for part in (rule, numbers[:1].upper() + numbers[1:] + "." if numbers else "", _setting(view)) if part)
 
 
 def _setting(view: _View) -> str:

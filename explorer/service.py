@@ -99,7 +99,7 @@ def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> s
         controls = shown.controls()
     plain = image == shown.example and controls == shown.controls() and not state.look and not notices
     stored = trace(slug) if plain else None
-    return stored or run(slug, example(image), controls, dict(state.look), notices)
+    return stored or run(slug, example(image), controls, dict(state.look) or None, notices)
 
 
 def trace(slug: str) -> str | None:

@@ -14,16 +14,13 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
-ORDER = ("dom", "colour", "permalink", "graph", "core", "picture", "film", "controls", "story", "prediction", "measures")
-QUESTIONS = ("run", "cut", "layout", "attribution")
 
 
 @lru_cache(maxsize=1)
 def script() -> str:
-    """All scripts in order, in one closure that leaves the global `Hyperscope`."""
-    named = [HERE / f"{name}.js" for name in ORDER]
-    rest = sorted(p for p in HERE.glob("*.js") if p not in named and p.stem != "mount")
-    files = [*(p for p in named if p.exists()), *rest, *sorted((HERE / "panels").glob("*.js")), HERE / "mount.js"]
+    """All scripts in one closure that leaves the global `Hyperscope`: core first, mount last, the rest in any order."""
+    first, last = HERE / "core.js", HERE / "mount.js"
+    files = [first, *sorted(p for p in HERE.glob("*.js") if p not in (first, last)), *sorted((HERE / "panels").glob("*.js")), last]
     return "(() => {\n" + "\n".join(path.read_text(encoding="utf-8") for path in files) + "\n})();"
 
 

@@ -108,9 +108,9 @@
 
   const RULES = {
     k: { label: "Neighbours k", hint: "How many of the nearest patches each patch listens to.", step: 1, low: 1, high: (layer, rule) => Math.floor((layer.candidates.shape[1] - 1) / rule.dilation) + 1 },
-    dilation: { label: "Dilation d", hint: "Take every d-th of the sorted list.", step: 1, low: 1, high: (layer, rule) => Math.max(1, Math.floor(layer.candidates.shape[1] / rule.k)) },
+    dilation: { advanced: true, label: "Dilation d", hint: "Take every d-th of the sorted list.", step: 1, low: 1, high: (layer, rule) => Math.max(1, Math.floor(layer.candidates.shape[1] / rule.k)) },
     multiplier: { label: "Strictness λ", hint: "An edge is kept when its distance is below mean − λ · deviation.", step: 0.05, low: -1, high: () => 2.5 },
-    quantile: { label: "Shortest edges kept", hint: "Share of the edges, the closest patches first.", step: 0.01, low: 0, high: () => 1, format: HS.percent },
+    quantile: { advanced: true, label: "Shortest edges kept", hint: "Share of the edges, the closest patches first.", step: 0.01, low: 0, high: () => 1, format: HS.percent },
   };
 
   function createRuleControls(store) {
@@ -122,7 +122,10 @@
       const input = HS.inputs.range({ label, hint, step, format, min: 0, max: 1, value: 0, oninput: (value) => store.set({ rule: { [name]: value } }) });
       return [name, words, input];
     });
-    const element = HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Graph"), ...inputs.map(([, , input]) => input.element), HS.el("div", { class: "hs-count-row" }, count, reset), run);
+    const of = (advanced) => inputs.filter(([, words]) => Boolean(words.advanced) === advanced).map(([, , input]) => input.element);
+    const more = HS.el("details", { class: "hs-more" }, HS.el("summary", {}, "More"), HS.el("div", { class: "hs-fields" }, ...of(true)));
+    const counts = HS.el("div", { class: "hs-count-row" }, count, reset);
+    const element = HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Graph"), ...of(false), counts, run, more);
 
     /** Settings of the rule for which the model has a control of the same name. */
     function transferable() {
@@ -150,6 +153,7 @@
           input.bound(words.low, Math.max(effective[name], words.high(layer, effective)));
           input.set(effective[name]);
         }
+        more.hidden = !known.includes("quantile");
         const graph = store.graph(look.layer);
         count.textContent = `${HS.plural(graph.m, "edge")} · ${HS.show(graph.m / graph.n)} per patch`;
         reset.hidden = !HS.ruleDiffers(layer, look.rule);

@@ -62,9 +62,13 @@
   /** A number for people: three significant digits, no exponent between 0.001 and 100 000. */
   function show(value) {
     if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+    return digits(value).replace("-", "−");
+  }
+
+  function digits(value) {
     const size = Math.abs(value);
     if (Number.isInteger(value) && size < 1e5) return String(value);
-    if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1);
+    if (size < 0.001 || size >= 1e5) return value.toExponential(1);
     return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : value.toFixed(size >= 1 ? 2 : 3);
   }
 
@@ -76,10 +80,13 @@
     return `${(value > 0 && value < 10) || (value > 99 && value < 100) ? Math.min(99.9, value).toFixed(1) : Math.round(value)} %`;
   }
 
+  /** The name of a layer without its particulars: "Block 1 · 16 × 16" → "Block 1". */
+  const shortLabel = (layer) => layer.label.split(" · ")[0];
+
   const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
   /** Value of a theme variable, e.g. HS.theme(el, "--hs-ink"), for drawing on a canvas. */
   const theme = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
-  Object.assign(HS, { el, fitCanvas, perFrame, calm, place, show, percent, plural, theme });
+  Object.assign(HS, { el, fitCanvas, perFrame, calm, place, show, percent, plural, shortLabel, theme });
 })();

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const SIDE = 64;
+  const SIDE = 54;
 
   /** Patch colours of a layer as a picture of one pixel per patch. */
   function mosaic(layer) {
@@ -58,7 +58,7 @@
       thumbs = store.layers.map((layer, index) => {
         const canvas = HS.el("canvas", { "aria-hidden": true });
         const mark = HS.el("span", { class: "hs-film-mark", "aria-hidden": true });
-        const name = HS.el("span", { class: "hs-film-name" }, layer.label);
+        const name = HS.el("span", { class: "hs-film-name" }, HS.shortLabel(layer));
         const button = HS.el("button", { type: "button", class: "hs-thumb", title: layer.label, onclick: () => go(index) }, canvas, mark, name);
         button.addEventListener("keydown", (event) => {
           const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

@@ -5,8 +5,9 @@
   let count = 0;
   const nextId = () => `hs-input-${++count}`;
 
+  /** The hint of a field: shown while the pointer or the focus is on it. */
   function described(id, hint) {
-    return hint ? HS.el("p", { class: "hs-hint", id: `${id}-hint` }, hint) : null;
+    return hint ? HS.el("p", { class: "hs-tip", id: `${id}-hint` }, hint) : null;
   }
 
   /**

@@ -4,17 +4,33 @@
 
   const LEVELS = { good: ["●", "fine"], watch: ["▲", "worth a look"], bad: ["■", "a problem"], info: ["", ""] };
   const SHOWN = 4;
+  const LONG_UNIT = 10;
 
+  /** What a visitor should read first, when nothing is wrong: the trade-off, then who is read and how far. */
+  const TELLING = ["homophily_adjusted", "pieces", "redundancy", "hub_skew", "length_median", "isolated", "degree_mean"];
+
+  /** Problems first, then the telling ones, then the rest in their own order. */
+  function ordered(measures) {
+    const rank = (m) => {
+      const telling = TELLING.indexOf(m.key);
+      return (m.level === "bad" ? -100 : 0) + (telling < 0 ? TELLING.length : telling);
+    };
+    return [...measures].sort((a, b) => rank(a) - rank(b));
+  }
+
+  /** A long unit stands with the formula. */
   function valueText({ value, unit }) {
     if (value === null || value === undefined) return "–";
-    return unit === "share" ? HS.percent(value) : `${HS.show(value)}${unit ? ` ${unit}` : ""}`;
+    if (unit === "share") return HS.percent(value);
+    return unit && unit.length <= LONG_UNIT ? `${HS.show(value)} ${unit}` : HS.show(value);
   }
 
   function row(measure, opened) {
     const [mark, word] = LEVELS[measure.level] || LEVELS.info;
     const level = HS.el("span", { class: `hs-level hs-${measure.level}`, title: word || null, role: word ? "img" : null, "aria-label": word || null }, mark);
     const summary = HS.el("summary", {}, level, HS.el("span", { class: "hs-label" }, measure.name), HS.el("span", { class: "hs-num" }, valueText(measure)));
-    const formula = HS.el("p", { class: "hs-formula" }, measure.formula || "");
+    const unit = measure.unit && measure.unit.length > LONG_UNIT ? `  (${measure.unit})` : "";
+    const formula = HS.el("p", { class: "hs-formula" }, `${measure.formula || ""}${unit}`);
     const source = HS.el("p", { class: "hs-hint" }, measure.source ? `Source: ${measure.source}` : "");
     const details = HS.el("details", { class: "hs-measure", open: opened.has(measure.key) }, summary, formula, source);
     details.addEventListener("toggle", () => (details.open ? opened.add(measure.key) : opened.delete(measure.key)));
@@ -32,9 +48,9 @@
     element.append(title, note, list, more);
 
     function draw() {
-      const { measures, label } = store.layer;
+      const measures = ordered(store.layer.measures);
       element.hidden = measures.length === 0;
-      title.textContent = `Diagnostics of ${label}`;
+      title.textContent = `Diagnostics · ${HS.shortLabel(store.layer)}`;
       note.textContent = "For the edges as the model had them, not for your setting.";
       note.hidden = !HS.ruleDiffers(store.layer, store.look.rule);
       list.replaceChildren(...measures.slice(0, all ? measures.length : SHOWN).map((measure) => row(measure, opened)));

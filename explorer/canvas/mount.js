@@ -134,7 +134,7 @@
     const below = HS.el("div", { class: "hs-below" });
     parts.canvas.append(stage, below);
     const head = header(store.payload.exhibit);
-    const middle = HS.el("main", { class: "hs-middle" }, parts.canvas, parts.film, parts.story);
+    const middle = HS.el("div", { class: "hs-middle" }, parts.canvas, parts.film, parts.story);
     const right = HS.el("aside", { class: "hs-right" }, parts.prediction, parts.diagnostics, parts.panel);
     const grid = HS.el("div", { class: "hs-grid" }, parts.controls, middle, right);
     const frame = HS.el("div", { class: "hs-frame" }, head, ...messages.elements, grid, sheetButton(root, parts.controls));

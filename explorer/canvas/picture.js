@@ -6,21 +6,22 @@
   "use strict";
 
   const MAX_EDGES = 5000;
+  const TITLE = 18; // height of the line above a picture
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
   const BASE_KEYS = ["payload", "layer", "all", "opacity", "colour", "grid", "seen", "heat", "compare", "difference", "rule", "cuts", "size"];
 
   /** Where the one or two pictures lie in a box: [{layer, frame, name}]. */
-  function panesIn(width, height, look) {
+  function panesIn(width, height, { look, layers: all }) {
     const two = look.compare !== null && !look.difference;
     const [layers, names] = two ? [[look.layer, look.compare], ["A", "B"]] : [[look.layer], [""]];
-    const top = two ? 24 : 0;
+    const gutter = layers.some((layer) => HS.isAxial(all[layer])) ? HS.GUTTER : 5;
     const beside = !two || width >= height;
     const [cols, rows] = beside ? [layers.length, 1] : [1, layers.length];
     const [cellWidth, cellHeight] = [width / cols, height / rows];
-    const side = Math.max(40, Math.floor(Math.min(cellWidth - 2 * HS.GUTTER, cellHeight - 2 * HS.GUTTER - top)));
+    const side = Math.max(40, Math.floor(Math.min(cellWidth - 2 * gutter, cellHeight - 2 * gutter - TITLE)));
     return layers.map((layer, i) => {
       const left = (beside ? i * cellWidth : 0) + (cellWidth - side) / 2;
-      const down = (beside ? 0 : i * cellHeight) + top + (cellHeight - top - side) / 2;
+      const down = (beside ? 0 : i * cellHeight) + TITLE + (cellHeight - TITLE - side) / 2;
       return { layer, name: names[i], frame: { x: Math.round(left), y: Math.round(down), width: side, height: side } };
     });
   }
@@ -49,7 +50,7 @@
       colour: HS.MEANING[way],
       colourOf: byLength ? (e) => HS.ramp("cividis", graph.length[e] / reach) : null,
       dash: way === "out" ? [7, 5] : [],
-      width: 2.2,
+      width: 2.6,
       alpha: faint ? 0.55 : 1,
       arrows: true,
       halo: true,
@@ -111,7 +112,7 @@
     if ((look.all || look.heat) && layer.rule.name === "axial-threshold") {
       HS.isolated(graph, layer).forEach((alone, i) => alone && HS.drawCell(ctx, HS.cellRect(pane.frame, layer.grid, i), "#fff", 1, [2, 2]));
     }
-    if (pane.name) paintTitle(ctx, pane, layer, ink);
+    paintTitle(ctx, pane, layer, ink);
   }
 
   function paintAllEdges(ctx, pane, store, layer, graph) {
@@ -124,11 +125,11 @@
   }
 
   function paintTitle(ctx, pane, layer, ink) {
-    ctx.font = "600 13px system-ui, sans-serif";
+    ctx.font = `${pane.name ? 600 : 400} 12px system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
     ctx.fillStyle = ink;
-    ctx.fillText(`${pane.name}  ${layer.label}`, pane.frame.x, pane.frame.y - HS.GUTTER - 2, pane.frame.width);
+    ctx.fillText(pane.name ? `${pane.name}  ${layer.label}` : layer.label, pane.frame.x, pane.frame.y - 7, pane.frame.width);
   }
 
   function paintOverlay(ctx, pane, store, rows, active) {
@@ -242,7 +243,7 @@
 
     function paint() {
       if (!size[0] || !size[1]) return;
-      panes = panesIn(size[0], size[1], store.look);
+      panes = panesIn(size[0], size[1], store);
       if (stale) {
         const ctx = HS.fitCanvas(base, ...size);
         ctx.clearRect(0, 0, ...size);
@@ -297,12 +298,12 @@
         frame();
       },
       paint(ctx, width, height) {
-        for (const pane of panesIn(width, height, store.look)) paintBase(ctx, pane, store, scene());
+        for (const pane of panesIn(width, height, store)) paintBase(ctx, pane, store, scene());
         const over = HS.el("canvas");
         [over.width, over.height] = [ctx.canvas.width, ctx.canvas.height];
         const overContext = over.getContext("2d");
         overContext.setTransform(ctx.getTransform());
-        for (const pane of panesIn(width, height, store.look)) paintOverlay(overContext, pane, store, keeper.rows, false);
+        for (const pane of panesIn(width, height, store)) paintOverlay(overContext, pane, store, keeper.rows, false);
         ctx.drawImage(over, 0, 0, width, height);
       },
       destroy() {

@@ -37,10 +37,11 @@
     function pinRow(patch, index) {
       const toggle = (kind, text) => {
         const node = button(text, () => store.toggleCutPatch(patch, kind));
+        node.title = kind === "edges" ? "No edge from or to this patch, in this layer" : "This patch hears and says nothing, in every layer of this grid";
         node.setAttribute("aria-pressed", String(store.cutList.hasPatch(patch, kind)));
         return node;
       };
-      return HS.el("div", { class: "hs-cut" }, HS.el("b", { class: "hs-pin" }, HS.LETTERS[index]), toggle("edges", "cut its edges here"), toggle("patch", "remove it everywhere"));
+      return HS.el("div", { class: "hs-cut" }, HS.el("b", { class: "hs-pin" }, HS.LETTERS[index]), toggle("edges", "cut its edges"), toggle("patch", "remove the patch"));
     }
 
     return {

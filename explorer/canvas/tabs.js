@@ -25,7 +25,22 @@
       close();
       body.setAttribute("aria-label", panel.title);
       body.dataset.panel = panel.name;
-      open = { name: panel.name, view: panel.mount(body, store) };
+      open = { name: panel.name, view: guarded(panel, () => panel.mount(body, store)) };
+    }
+
+    /** A view that fails says so in its own place and leaves the rest of the page alone. */
+    function guarded(panel, make) {
+      try {
+        return make();
+      } catch (error) {
+        console.error(error);
+        body.replaceChildren(HS.el("p", { class: "hs-hint" }, `The view “${panel.title}” cannot be drawn for this layer. Choose another layer or view.`));
+        return { draw() {}, destroy() {} };
+      }
+    }
+
+    function drawOpen(panel, changed) {
+      guarded(panel, () => open.view.draw(changed));
     }
 
     function buttons() {
@@ -69,8 +84,8 @@
         if (fresh || changed.has("tab")) mark(current);
         if (!open || open.name !== current.name) {
           mountPanel(current);
-          open.view.draw(new Set(["payload", ...changed]));
-        } else open.view.draw(changed);
+          drawOpen(current, new Set(["payload", ...changed]));
+        } else drawOpen(current, changed);
       },
       resize: () => open && open.view.resize && open.view.resize(),
       destroy: close,

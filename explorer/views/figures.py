@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_EDGES = 400  # more lines hide the picture and each other
-FEW_EDGES = 150  # of a small multiple
+MOST_EDGES = 250  # more lines hide the picture and each other
+FEW_EDGES = 100  # of a small multiple
+BOW, BOW_POINTS = 0.08, 9  # height of a bow, in shares of its length
 INK, BLUE, ORANGE, GREY = "#1a1a1a", "#0072b2", "#d55e00", "#9a9a9a"  # Okabe–Ito
 COLOURS = "viridis"
 
@@ -36,22 +37,24 @@ def graph_figure(shown: np.ndarray, structures: Structures, title: str, caption:
         structures: "graph" and, if known, "aggregation".
         caption: the numbers, in sentences.
     """
-    figure = _figure(7.2, 8.0)
-    axes = figure.add_subplot()
     graph, found = _graph(structures), edges(structures)
     value, name = _scale(found)
-    limits = _limits([value])
-    lines = _draw(axes, shown, graph, found, MOST_EDGES, limits)
+    text = textwrap.wrap(caption, 112)
+    side, below = 6.2, 0.35 + 0.16 * len(text)  # inches
+    width, height = side + (1.2 if value is not None else 0.3), side + below + 0.5
+    figure = _figure(width, height, layout=None)
+    axes = figure.add_axes((0.15 / width, (below + 0.1) / height, side / width, side / height))
+    lines = _draw(axes, shown, graph, found, MOST_EDGES, _limits([value]))
     axes.set_title(title, fontsize=12, loc="left", color=INK)
-    drawn = min(MOST_EDGES, len(found))
-    handles = _legend(found, drawn)
+    figure.text(0.15 / width, 0.05 / height, "\n".join(text), fontsize=8, va="bottom", color=INK, linespacing=1.35)
+    handles = _legend(found)
     if handles:
-        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.01), frameon=False, fontsize=9, ncols=2)
-    if lines is not None and value is not None:
-        bar = figure.colorbar(lines, ax=axes, fraction=0.04, pad=0.02)
+        place = (0.05 / width, (below + 0.1) / height)
+        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, frameon=False, fontsize=9, ncols=2)
+    if lines is not None:
+        bar = figure.colorbar(lines, cax=figure.add_axes(((side + 0.3) / width, (below + 0.1) / height, 0.16 / width, side / height)))
         bar.set_label(name, fontsize=9)
         bar.ax.tick_params(labelsize=8)
-    _caption(figure, caption, 100)
     return figure
 
 
@@ -59,7 +62,7 @@ def overview_figure(shown: np.ndarray, layers: Sequence[tuple[str, Structures]],
     """Every layer as a small multiple; one colour scale for all of them where they share a unit."""
     columns = min(3, max(len(layers), 1))
     rows = -(-len(layers) // columns)
-    figure = _figure(3.4 * columns + 0.6, 3.6 * rows + 1.2)
+    figure = _figure(3.4 * columns + 0.6, 3.75 * rows + 0.9, layout="compressed")
     found = [edges(structures) for _, structures in layers]
     scales = [_scale(one) for one in found]
     shared = len({name for value, name in scales if value is not None}) == 1 and all(one.share is not None for one in found)
@@ -80,9 +83,12 @@ def overview_figure(shown: np.ndarray, layers: Sequence[tuple[str, Structures]],
 
 def threshold_figure(layers: Sequence[tuple[str, PatchGraph]], title: str, caption: str) -> Figure:
     """DAGC: distances of the half-roll sample and of the candidates, with mean, deviation and threshold, per layer."""
-    figure = _figure(7.2, 2.4 * len(layers) + 1.2)
+    figure = _figure(7.2, 2.4 * len(layers) + 1.2, layout="constrained")
     for i, (label, graph) in enumerate(layers):
-        _threshold(figure.add_subplot(len(layers), 1, i + 1), label, graph)
+        axes = figure.add_subplot(len(layers), 1, i + 1)
+        _threshold(axes, label, graph)
+        if i == 0:
+            axes.legend(fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=12, x=0.02, ha="left", color=INK)
     _caption(figure, caption, 100)
     return figure
@@ -104,10 +110,10 @@ def files_of(figure: Figure) -> dict[str, bytes]:
 # ------------------------------------------------------------------------------------------------------------- pieces
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: Any) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def _graph(structures: Structures) -> PatchGraph:
@@ -144,12 +150,12 @@ def _draw(axes: Axes, shown: np.ndarray, graph: PatchGraph, found: Edges, most: 
         return None
     chosen = found.strongest(most)
     inside, across = chosen[~found.wraps[chosen]], chosen[found.wraps[chosen]]
-    straight = _straight(graph, found, inside)
-    broken = _to_border(graph, found, across)
     value = _scale(found)[0]
-    lines = _lines(axes, straight, None if value is None else value[inside], limits, "solid")
-    dashed = _lines(axes, broken, None if value is None else np.tile(value[across], 2), limits, (0, (3, 2)))
-    return None if value is None else lines if lines is not None else dashed
+    source, target = positions(graph.key_grid)[found.source], positions(graph.grid)[found.target]
+    lines = _lines(axes, _bows(source[inside], target[inside]), None if value is None else value[inside], limits, "solid")
+    out, back = _rolled(source[across], target[across])
+    dashed = _lines(axes, np.concatenate([out, back]), None if value is None else np.tile(value[across], 2), limits, (0, (3, 2)))
+    return dashed if lines is None else lines
 
 
 def _lines(axes: Axes, segments: np.ndarray, value: np.ndarray | None, limits: tuple[float, float], style: Any) -> Any:
@@ -157,32 +163,34 @@ def _lines(axes: Axes, segments: np.ndarray, value: np.ndarray | None, limits: t
 
     if not len(segments):
         return None
-    axes.add_collection(LineCollection(segments, colors="black", alpha=0.35, linewidths=2.2, linestyles="solid"))
+    axes.add_collection(LineCollection(list(segments), colors="black", alpha=0.3, linewidths=2.0, linestyles="solid"))
     if value is None:
-        axes.add_collection(LineCollection(segments, colors="#f0e442", linewidths=0.9, linestyles=style))
+        axes.add_collection(LineCollection(list(segments), colors="#f0e442", linewidths=0.9, linestyles=style))
         return None
-    lines = LineCollection(segments, array=value, cmap=COLOURS, linewidths=1.2, linestyles=style)
+    lines = LineCollection(list(segments), array=value, cmap=COLOURS, linewidths=1.1, linestyles=style)
     lines.set_clim(*limits)
     axes.add_collection(lines)
     return lines
 
 
-def _straight(graph: PatchGraph, found: Edges, chosen: np.ndarray) -> np.ndarray:
-    """One line from source to target, [E, 2, 2]."""
-    return np.stack([positions(graph.key_grid)[found.source[chosen]], positions(graph.grid)[found.target[chosen]]], 1)
+def _bows(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """A slightly bowed line from each source to its target, [E, 2] each → [E, P, 2]: edges along one row stay apart."""
+    along = np.linspace(0, 1, BOW_POINTS)[None, :, None]
+    step = (target - source)[:, None]
+    sideways = np.stack([-step[..., 1], step[..., 0]], -1)
+    return source[:, None] + along * step + BOW * 4 * along * (1 - along) * sideways
 
 
-def _to_border(graph: PatchGraph, found: Edges, chosen: np.ndarray) -> np.ndarray:
-    """Edges that a roll makes across the border: from the target up (left) to it, from the source down (right), [2E, 2, 2]."""
-    source, target = positions(graph.key_grid)[found.source[chosen]], positions(graph.grid)[found.target[chosen]]
-    along = np.isclose(source, target)  # the axis on which both lie at the same place
-    near, far = np.where(along, target, 0.0), np.where(along, source, 1.0)
-    return np.concatenate([np.stack([target, near], 1), np.stack([source, far], 1)])
+def _rolled(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An edge across the border as two bows that the frame clips: one leaves the picture, one comes back in."""
+    shift = np.where(np.isclose(source, target), 0.0, 1.0)  # the axis along which the picture was rolled
+    return _bows(source - shift, target), _bows(source, target + shift)
 
 
-def _legend(found: Edges, drawn: int) -> list[Any]:
+def _legend(found: Edges) -> list[Any]:
     from matplotlib.lines import Line2D
 
+    drawn = min(MOST_EDGES, len(found))
     if not drawn:
         return []
     part = f"all {_count(drawn)}" if drawn == len(found) else f"the strongest {_count(drawn)} of {_count(len(found))}"
@@ -198,12 +206,12 @@ def _threshold(axes: Axes, label: str, graph: PatchGraph) -> None:
     statistics, settings = graph.rule.statistics, graph.rule.settings
     mean, std = float(statistics["mean"][0]), float(statistics["std"][0])
     multiplier = float(settings.get("multiplier", 1.0))
-    level = mean - multiplier * std
+    level, strictness = mean - multiplier * std, "" if multiplier == 1 else f"{multiplier:g} "
     sample = half_roll_sample(graph)
     assert graph.distance is not None
     candidates = graph.distance[0].flatten().float().cpu().numpy()
     top = float(max(sample.max(initial=0), candidates.max(initial=0), mean + std)) or 1.0
-    bins = np.linspace(min(0.0, level), top, 50)
+    bins = list(np.linspace(min(0.0, level), top, 50))
     axes.hist(sample, bins, weights=_percent(sample), color=GREY, label="pairs half a picture apart")
     axes.hist(candidates, bins, weights=_percent(candidates), histtype="step", color=BLUE, linewidth=1.2, label="candidates")
     axes.axvspan(mean - std, mean + std, color=ORANGE, alpha=0.1, label="mean μ ± deviation σ")
@@ -213,13 +221,12 @@ def _threshold(axes: Axes, label: str, graph: PatchGraph) -> None:
     fate = "no edge can survive" if level <= 0 else f"{_count(kept)} of {_count(len(candidates))} candidates kept"
     axes.set_title(
         f"{label}: μ {mean:.2f}, σ {std:.2f}, cv {std / mean if mean else float('nan'):.2f}, "
-        f"τ = μ − {multiplier:g}σ = {level:.2f}; {fate}",
+        f"τ = μ − {strictness}σ = {level:.2f}; {fate}",
         fontsize=9, loc="left",
     )  # fmt: skip
     axes.set_xlabel(f"L{settings.get('p', 1)} distance between the features of two patches", fontsize=8)
     axes.set_ylabel("% of the pairs", fontsize=8)
     axes.tick_params(labelsize=8)
-    axes.legend(fontsize=7, frameon=False)
 
 
 def _percent(values: np.ndarray) -> np.ndarray:

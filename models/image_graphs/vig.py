@@ -265,6 +265,18 @@ class PyramidViG(_ViGBase):
         self.prediction = _prediction(channels[-1], head_dim, num_classes, dropout)
         kaiming_convolutions(self)
 
+    def set_relative_position(self, form: str) -> None:
+        """Recompute the fixed position terms in the given form ("reference" or "aligned")."""
+        grid = (self.pos_embed.shape[2], self.pos_embed.shape[3])
+        for module in self.backbone:
+            if isinstance(module, Downsample):
+                grid = (grid[0] // 2, grid[1] // 2)
+                continue
+            grapher = module.get_submodule("0")
+            assert isinstance(grapher, Grapher) and grapher.relative_pos is not None
+            channels = grapher.fc2[0].out_channels
+            grapher.relative_pos.data = relative_position(grid, channels, int(grapher.graph_conv.pool), form)
+
 
 CONFIGURATIONS: dict[str, dict] = {
     "vig_ti_224_gelu": {"channels": 192, "n_blocks": 12},

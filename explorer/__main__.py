@@ -1,0 +1,324 @@
+"""The command line: `python -m explorer list | look | folder | claims`.
+
+Exit status 0, or 2 with one line on stderr when something that was given cannot be used.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from explorer.exhibit import Claim, ClaimResult, Controls, Exhibit
+    from explorer.service import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+WIDE = 150  # columns of a table that goes into a file or a pipe
+
+
+class _OneLine(TyperGroup):
+    """Usage errors as one line too, instead of a box."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        try:
+            status = super().main(*args, standalone_mode=False, **kwargs)
+        except click.ClickException as error:
+            _say(error.format_message())
+            status = 2
+        except (click.Abort, KeyboardInterrupt):
+            _say("stopped")
+            status = 130
+        if standalone_mode:
+            sys.exit(status if isinstance(status, int) else 0)
+        return status
+
+
+app = typer.Typer(cls=_OneLine, help=__doc__, no_args_is_help=False, pretty_exceptions_enable=False, add_completion=False)
+
+Slug = Annotated[str, typer.Argument(help="Name of an exhibit; `list` shows them.")]
+Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A control of the exhibit; may be repeated.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def _say(line: str) -> None:
+    """One line on stderr."""
+    print(" ".join(f"hyperscope: {line}".split()), file=sys.stderr)
+
+
+def _plainly(command: F) -> F:
+    """Bad input ends a command with one line and status 2, never with a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (typer.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            from explorer.exhibit import BadRequest
+            from explorer.intake import IntakeError
+
+            expected = isinstance(error, (BadRequest, IntakeError, OSError))
+            _say(str(error) if expected else f"this should not have happened, please report it: {type(error).__name__}: {error}")
+            raise typer.Exit(2 if expected else 1) from None
+
+    return run  # type: ignore[return-value]
+
+
+# ----------------------------------------------------------------------------------------------------------- commands
+
+
+@app.command("list")
+@_plainly
+def list_exhibits(as_json: AsJson = False) -> None:
+    """Every exhibit with its one idea and its controls."""
+    from explorer.exhibits import catalogue
+
+    found, missing = catalogue()
+    if as_json:
+        rows: list[dict[str, Any]] = [exhibit.describe() for exhibit in found.values()]
+        rows += [{"slug": absent.slug, "unavailable": absent.reason} for absent in missing]
+        return print(json.dumps(rows, indent=2, ensure_ascii=False))
+    table = Table("exhibit", "wing", "idea", "controls", box=None, pad_edge=False)
+    for exhibit in found.values():
+        table.add_row(exhibit.slug, exhibit.wing.slug, exhibit.idea, ", ".join(w["name"] for w in exhibit.controls.widgets()))
+    for absent in missing:
+        table.add_row(absent.slug, "", f"unavailable: {absent.reason}", "")
+    _print(table)
+
+
+@app.command()
+@_plainly
+def look(
+    slug: Slug,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to; made when it does not exist.")],
+    image: Annotated[str | None, typer.Argument(metavar="[IMAGE]", help="A picture file, or the name of an example.")] = None,
+    settings: Settings = [],  # noqa: B006  (Typer copies it)
+) -> None:
+    """Look at one picture and write figures, an offline page, structures, graphs and numbers."""
+    from explorer import export, service
+
+    exhibit = service.exhibit(slug)
+    controls = exhibit.controls.parse(_pairs(settings))
+    source = _source(exhibit, image)
+    _usable_folder(out)
+    with _progress() as bar:
+        task = bar.add_task("look", total=2)
+        scene = service.compute(slug, source, controls)
+        bar.update(task, advance=1, description="write")
+        written = export.write(scene, exhibit, controls, out, image=source.name, picture=source.shown)
+        bar.update(task, advance=1)
+    for remark in (*source.notes, *scene.notes):
+        print(f"note: {remark}", file=sys.stderr)
+    best = ", ".join(f"{label} {100 * probability:.1f} %" for label, probability in scene.prediction[:3])
+    print(f"{len(written)} files in {out}; {len(scene.layers)} layers; prediction: {best}")
+
+
+@app.command()
+@_plainly
+def folder(
+    slug: Slug,
+    pictures: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of pictures.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The table.")],
+    sort: Annotated[str, typer.Option("--sort", metavar="MEASURE", help="Worst cases of this measure first.")] = "homophily_adjusted",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Every picture of a folder as a table of diagnostics: a row per picture and layer, worst cases first."""
+    from explorer import service
+    from explorer.exhibit import BadRequest
+    from explorer.intake import IntakeError
+
+    exhibit = service.exhibit(slug)
+    controls = exhibit.controls.parse(_pairs(settings))
+    worst = _worst_first(sort)
+    files = _files_of(pictures)
+    rows: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    with out.open("w", newline="", encoding="utf-8") as table:
+        with _progress() as bar:
+            for file in bar.track(files, description=slug):
+                try:
+                    rows += _rows(exhibit, controls, file)
+                except (IntakeError, BadRequest) as error:
+                    refused.append({"picture": file.name, "refused": str(error)})
+        rows.sort(key=lambda row: worst(row.get(sort)))
+        columns = dict.fromkeys(name for row in [*rows, {"refused": ""}] for name in row)
+        writer = csv.DictWriter(table, list(columns), restval="")
+        writer.writeheader()
+        writer.writerows([*rows, *refused])
+    for row in refused:
+        print(f"refused: {row['picture']}: {row['refused']}", file=sys.stderr)
+    if not rows:
+        raise BadRequest(f"none of the {len(files)} files in {pictures} could be looked at; {out} lists the reasons")
+    print(f"{len(files) - len(refused)} pictures, {len(refused)} refused, {len(rows)} rows in {out}")
+
+
+@app.command()
+@_plainly
+def claims(
+    slugs: Annotated[list[str] | None, typer.Argument(metavar="[SLUG]...", help="Exhibits; all when left out.")] = None,
+    as_json: AsJson = False,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", metavar="DIR", help="Pictures with masks; the shipped ones when left out.")
+    ] = None,
+) -> None:
+    """Measure our counterpart of each paper's claims."""
+    from explorer import measuring, service
+    from explorer.exhibits import catalogue
+
+    exhibits = [service.exhibit(slug) for slug in slugs or catalogue()[0]]
+    if data_dir is not None:
+        measuring.masked_pictures(data_dir)  # refused before anything is measured
+    results: list[tuple[Exhibit, Claim, ClaimResult]] = []
+    with _progress() as bar:
+        todo = [(exhibit, claim) for exhibit in exhibits for claim in exhibit.claims]
+        task = bar.add_task("", total=len(todo))
+        for exhibit, claim in todo:
+            bar.update(task, description=f"{exhibit.slug}: {claim.key}")
+            results.append((exhibit, claim, claim.measure(data_dir)))
+            bar.advance(task)
+    if as_json:
+        return print(json.dumps([_claim_row(*result) for result in results], indent=2, ensure_ascii=False, allow_nan=False))
+    table = Table("exhibit", "claim", "paper figure", "our figure", "holds?", "seeds and detail", pad_edge=False, show_lines=True)
+    for exhibit, claim, result in results:
+        table.add_row(exhibit.slug, claim.text, claim.paper_figure or "(ours)", result.figure, VERDICT[result.holds], result.detail)
+    _print(table)
+
+
+VERDICT = {True: "yes", False: "no", None: "open"}
+
+
+def _claim_row(exhibit: Exhibit, claim: Claim, result: ClaimResult) -> dict[str, Any]:
+    return {
+        "exhibit": exhibit.slug,
+        "key": claim.key,
+        "claim": claim.text,
+        "paper_figure": claim.paper_figure,
+        "our_figure": result.figure,
+        "holds": None if result.holds is None else bool(result.holds),
+        "detail": result.detail,
+    }
+
+
+# -------------------------------------------------------------------------------------------------- what is passed in
+
+
+def _pairs(settings: Sequence[str]) -> dict[str, str]:
+    from explorer.exhibit import BadRequest
+
+    for item in settings:
+        if "=" not in item:
+            raise BadRequest(f"--set takes NAME=VALUE, not {item[:40]!r}")
+    return {name.strip(): value.strip() for name, _, value in (item.partition("=") for item in settings)}
+
+
+def _source(exhibit: Exhibit, image: str | None) -> Source:
+    """The picture to look at: the exhibit's example, an example by name, or a file."""
+    from explorer import examples, service
+    from explorer.exhibit import BadRequest
+
+    if image is None or image in examples.examples():
+        return service.example(image or exhibit.example)
+    if not Path(image).is_file():
+        raise BadRequest(f"{image!r} is neither a file nor an example; the examples are {', '.join(examples.examples())}")
+    return _visitors(Path(image))
+
+
+def _visitors(file: Path) -> Source:
+    from explorer import examples, service
+    from explorer.intake import IntakeError, read_image
+
+    try:
+        photo = read_image(file)
+    except IntakeError as error:
+        raise IntakeError(f"{file.name}: {error}") from None
+    return service.visitors(examples.shown_square(photo), photo.notes)
+
+
+def _usable_folder(out: Path) -> None:
+    """Find out before the model runs whether results can be written."""
+    from explorer.exhibit import BadRequest
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".hyperscope"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadRequest(f"cannot write to {out}: {error.strerror or error}") from None
+
+
+def _files_of(pictures: Path) -> list[Path]:
+    from explorer.exhibit import BadRequest
+
+    if not pictures.is_dir():
+        raise BadRequest(f"{pictures} is not a folder")
+    files = sorted(path for path in pictures.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise BadRequest(f"there is no file in {pictures}")
+    return files
+
+
+# --------------------------------------------------------------------------------------------------------------- rows
+
+
+def _rows(exhibit: Exhibit, controls: Controls, file: Path) -> Iterator[dict[str, Any]]:
+    """One row per layer: the picture, its prediction, every measure."""
+    from explorer import service
+    from explorer.diagnostics import folder_row
+
+    scene = service.compute(exhibit.slug, _visitors(file), controls)
+    label, probability = scene.prediction[0] if scene.prediction else ("", float("nan"))
+    about = {"picture": file.name, "prediction": label, "probability": round(probability, 4)}
+    return (
+        {**about, "layer": layer.name, "place": layer.label, **folder_row(scene.measures.get(layer.name, ()))} for layer in scene.layers
+    )
+
+
+def _worst_first(key: str) -> Callable[[float | None], tuple[bool, float]]:
+    """Sort key of one measure: the bad end of its scale first, what has no value last."""
+    from explorer.diagnostics.measure import catalogue
+    from explorer.exhibit import BadRequest
+
+    if key not in catalogue():
+        raise BadRequest(f"there is no measure named {key[:40]!r}; there are {', '.join(catalogue())}")
+    watch, bad = catalogue()[key].get("watch"), catalogue()[key].get("bad")
+    sign = 1 if watch is not None and bad is not None and bad < watch else -1
+    return lambda value: (value is None or math.isnan(value), sign * (value or 0.0))
+
+
+# ------------------------------------------------------------------------------------------------------------- output
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on stderr, shown to people only."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield bar
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    app()
