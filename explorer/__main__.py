@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -33,18 +32,26 @@ WIDE = 150  # columns of a table that goes into a file or a pipe
 class _OneLine(TyperGroup):
     """Usage errors as one line too, instead of a box."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        alone = kwargs.pop("standalone_mode", True)
         try:
             status = super().main(*args, standalone_mode=False, **kwargs)
-        except click.ClickException as error:
-            _say(error.format_message())
-            status = 2
-        except (click.Abort, KeyboardInterrupt):
+        except (typer.Abort, KeyboardInterrupt):
             _say("stopped")
             status = 130
-        if standalone_mode:
+        except Exception as error:
+            if not _is_usage(error):
+                raise
+            _say(error.format_message())  # type: ignore[attr-defined]
+            status = 2
+        if alone:
             sys.exit(status if isinstance(status, int) else 0)
         return status
+
+
+def _is_usage(error: Exception) -> bool:
+    """An error of the command line itself. Its class lives in click or, in newer releases, inside Typer."""
+    return hasattr(error, "format_message")
 
 
 app = typer.Typer(cls=_OneLine, help=__doc__, no_args_is_help=False, pretty_exceptions_enable=False, add_completion=False)
@@ -66,9 +73,11 @@ def _plainly(command: F) -> F:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except (typer.Exit, click.ClickException, click.Abort):
+        except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
+            if _is_usage(error):
+                raise
             from explorer.exhibit import BadRequest
             from explorer.intake import IntakeError
 
@@ -146,20 +155,17 @@ def folder(
     controls = exhibit.controls.parse(_pairs(settings))
     worst = _worst_first(sort)
     files = _files_of(pictures)
+    _usable_folder(out.parent)
     rows: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
-    with out.open("w", newline="", encoding="utf-8") as table:
-        with _progress() as bar:
-            for file in bar.track(files, description=slug):
-                try:
-                    rows += _rows(exhibit, controls, file)
-                except (IntakeError, BadRequest) as error:
-                    refused.append({"picture": file.name, "refused": str(error)})
-        rows.sort(key=lambda row: worst(row.get(sort)))
-        columns = dict.fromkeys(name for row in [*rows, {"refused": ""}] for name in row)
-        writer = csv.DictWriter(table, list(columns), restval="")
-        writer.writeheader()
-        writer.writerows([*rows, *refused])
+    with _progress() as bar:
+        for file in bar.track(files, description=slug):
+            try:
+                rows += _rows(exhibit, controls, file)
+            except (IntakeError, BadRequest) as error:
+                refused.append({"picture": file.name, "refused": str(error)})
+    rows.sort(key=lambda row: worst(row.get(sort)))
+    _write_table(out, [*rows, *refused])
     for row in refused:
         print(f"refused: {row['picture']}: {row['refused']}", file=sys.stderr)
     if not rows:
@@ -230,22 +236,23 @@ def _source(exhibit: Exhibit, image: str | None) -> Source:
     """The picture to look at: the exhibit's example, an example by name, or a file."""
     from explorer import examples, service
     from explorer.exhibit import BadRequest
+    from explorer.intake import IntakeError
 
     if image is None or image in examples.examples():
         return service.example(image or exhibit.example)
     if not Path(image).is_file():
         raise BadRequest(f"{image!r} is neither a file nor an example; the examples are {', '.join(examples.examples())}")
-    return _visitors(Path(image))
+    try:
+        return _visitors(Path(image))
+    except IntakeError as error:
+        raise BadRequest(f"{Path(image).name}: {error}") from None
 
 
 def _visitors(file: Path) -> Source:
     from explorer import examples, service
-    from explorer.intake import IntakeError, read_image
+    from explorer.intake import read_image
 
-    try:
-        photo = read_image(file)
-    except IntakeError as error:
-        raise IntakeError(f"{file.name}: {error}") from None
+    photo = read_image(file)
     return service.visitors(examples.shown_square(photo), photo.notes)
 
 
@@ -287,6 +294,20 @@ def _rows(exhibit: Exhibit, controls: Controls, file: Path) -> Iterator[dict[str
     return (
         {**about, "layer": layer.name, "place": layer.label, **folder_row(scene.measures.get(layer.name, ()))} for layer in scene.layers
     )
+
+
+def _write_table(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows as CSV; columns in the order in which they first appear, the reason of a refusal last."""
+    from explorer.exhibit import BadRequest
+
+    columns = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "refused"]
+    try:
+        with out.open("w", newline="", encoding="utf-8") as table:
+            writer = csv.DictWriter(table, [*columns, "refused"], restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise BadRequest(f"cannot write to {out}: {error.strerror or error}") from None
 
 
 def _worst_first(key: str) -> Callable[[float | None], tuple[bool, float]]:

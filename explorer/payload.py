@@ -36,12 +36,9 @@ def build(
     Args:
         image: name of the example, or "yours".
         run: id for follow-up questions; None for a stored trace.
-        state: the look that a permalink asks for; None opens the first step of the story.
+        state: the look to open with; None keeps the look that the page has.
         notes: further plain remarks (about the picture, the link) to show beside the scene's own.
     """
-    story = exhibit.story()
-    if state is None and story:
-        state = story[0]["state"]["look"]
     extras = {k: v for k, v in scene.extras.items() if k != "depth"}
     payload = {
         "version": VERSION,
@@ -57,7 +54,7 @@ def build(
         "segments": _segments(scene),
         "depth": scene.extras.get("depth"),
         "notes": [*scene.notes, *notes],
-        "story": story,
+        "story": exhibit.story(),
         "views": list(exhibit.views),
         "extras": extras,
         "state": state,

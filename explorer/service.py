@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from explorer import examples, payload, permalink, runtime, segments
+from explorer.card import card
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Scene
 from explorer.exhibits import catalogue
 from explorer.intake import read_image
@@ -99,7 +100,22 @@ def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> s
         controls = shown.controls()
     plain = image == shown.example and controls == shown.controls() and not state.look and not notices
     stored = trace(slug) if plain else None
-    return stored or run(slug, example(image), controls, dict(state.look) or None, notices)
+    return stored or run(slug, example(image), controls, dict(state.look) or first_look(shown), notices)
+
+
+def first_look(shown: Exhibit) -> dict[str, Any]:
+    """What the canvas shows before anybody touched it: the first step of the story."""
+    steps = shown.story()
+    return {**steps[0]["state"]["look"], "step": 0} if steps else {}
+
+
+def record(slug: str) -> tuple[str, str]:
+    """The first run of an exhibit as it is stored: (payload without a run id, drawing for the gallery card)."""
+    shown = exhibit(slug)
+    source, controls = example(shown.example), shown.controls()
+    scene = compute(slug, source, controls)
+    text = payload.build(shown, scene, controls, image=source.name, state=first_look(shown))
+    return text, card(scene, shown.story()[0]["state"]["look"])
 
 
 def trace(slug: str) -> str | None:

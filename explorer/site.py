@@ -81,8 +81,9 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
             image_mode=None,
             sources=["upload", "webcam", "clipboard"],
             label="Your picture",
+            placeholder="Drop, paste or shoot your own",
             elem_id="hs-intake",
-            height=150,
+            height=120,
             show_label=False,
             buttons=[],
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from torch import Tensor, nn
+from torch import nn
 
 from models.structures import Structure
 
@@ -106,8 +106,3 @@ def capture(
 def _lock_of(model: nn.Module) -> threading.RLock:
     with _locks_guard:
         return _locks.setdefault(model, threading.RLock())
-
-
-def detached(tensor: Tensor) -> Tensor:
-    """A tensor that no longer belongs to a graph and lies in CPU memory."""
-    return tensor.detach().cpu()

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+S = TypeVar("S", bound="Structure")
 
 
 class NonFiniteError(ValueError):
@@ -37,6 +39,11 @@ class Structure:
                 found |= {f"{item.name}.{k}": v for k, v in value.items() if isinstance(v, Tensor)}
         return found
 
+    def cpu(self: S) -> S:
+        """The same structure with every tensor detached and in CPU memory."""
+        moved = {item.name: _to_cpu(getattr(self, item.name)) for item in fields(self)}
+        return replace(self, **moved)
+
     def require_finite(self, name: str) -> None:
         """Raise NonFiniteError when a floating tensor holds NaN or infinity.
 
@@ -47,6 +54,16 @@ class Structure:
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 share = 100 * (1 - torch.isfinite(tensor).float().mean().item())
                 raise NonFiniteError(f"{name}: {share:.1f} % of {part} is not a finite number")
+
+
+def _to_cpu(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Structure):
+        return value.cpu()
+    if isinstance(value, Mapping):
+        return {key: _to_cpu(item) for key, item in value.items()}
+    return value
 
 
 @dataclass(frozen=True)

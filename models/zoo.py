@@ -10,6 +10,7 @@ the official checkpoints from a file that the user supplies; without one they ha
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +134,9 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
     """A model in evaluation mode with the weights that ship, or with a checkpoint file of the user's.
 
     Args:
-        weights: a checkpoint in the published format. `trusted` allows .pt/.pth files beside .safetensors.
+        weights: a checkpoint in the published format. `trusted` allows .pt/.pth files beside .safetensors. Without it
+            the shipped weights are taken, or for a published configuration the file of this name in the folder that the
+            environment variable HYPERSCOPE_WEIGHTS names (its owner is trusted).
 
     Raises:
         KeyError: no such name.
@@ -141,6 +144,8 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
     """
     entry = _entry(name)
     shipped = WEIGHTS / f"{name}.safetensors"
+    if weights is None and entry.published:
+        weights, trusted = _own_checkpoint(name), True
     path = Path(weights) if weights is not None else shipped if shipped.exists() else None
     card = json.loads(shipped.with_suffix(".json").read_text()) if path == shipped else {}
     changes: dict[str, Any] = {}
@@ -154,6 +159,13 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
         load_strict(model, state)
     model.eval().requires_grad_(False)
     return Loaded(name, model, entry.preparation, tuple(card.get("labels", ())), path is not None, card)
+
+
+def _own_checkpoint(name: str) -> Path | None:
+    """A published checkpoint in the folder that HYPERSCOPE_WEIGHTS names: `<name>.safetensors`, `.pth`, `.pt` or `.pth.tar`."""
+    folder = os.environ.get("HYPERSCOPE_WEIGHTS")
+    found = (Path(folder) / f"{name}{end}" for end in (".safetensors", ".pth", ".pt", ".pth.tar")) if folder else ()
+    return next((path for path in found if path.exists()), None)
 
 
 def _as_in(state: Mapping[str, Tensor], name: str) -> dict[str, Any]:

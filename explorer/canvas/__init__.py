@@ -69,13 +69,14 @@ const view = window.Hyperscope.mount(element.querySelector('.hs-host'), {
 const show = () => { if (props.value) view.show(props.value); };
 watch('value', show);
 show();
-const intake = document.getElementById('hs-intake');
 const place = () => {
+  const intake = document.getElementById('hs-intake');
   const slot = element.querySelector('[data-slot="intake"]');
   if (slot && intake && intake.parentElement !== slot) slot.append(intake);
+  return Boolean(slot && intake);
 };
-place();
 new MutationObserver(place).observe(element, { childList: true, subtree: true });
+const waiting = setInterval(() => { if (place()) clearInterval(waiting); }, 100);
 """
 
 _DELIVER = """

@@ -174,8 +174,8 @@
     const inputs = {
       direction: segments({ label: "Show", options: [["in", "listens to"], ["out", "heard by"], ["both", "both"]], value: look.direction, onchange: set("direction") }),
       heat: choice({ label: "Map", options: [], value: "", onchange: set("heat") }),
-      compare: choice({ label: "Compare with", options: [], value: null, onchange: (v) => store.set(v === null ? { compare: null, difference: false } : { compare: v }) }),
-      difference: toggle({ label: "Difference on one picture", value: look.difference, onchange: set("difference") }),
+      compare: choice({ label: "Compare", options: [], value: null, onchange: (v) => store.set(v === null ? { compare: null, difference: false } : { compare: v }) }),
+      difference: toggle({ label: "Difference in one", value: look.difference, onchange: set("difference") }),
       all: toggle({ label: "All edges", value: look.all, onchange: set("all") }),
       opacity: range({ label: "Opacity", min: 0.05, max: 1, step: 0.05, value: look.opacity, format: HS.percent, oninput: set("opacity") }),
       colour: segments({ label: "Colour edges by", options: [["strength", "direction"], ["length", "length"]], value: look.colour, onchange: set("colour") }),

@@ -54,6 +54,25 @@
     return request;
   }
 
+  /** Runs `fn` at most every `pause` milliseconds, the last time after the last call. `.stop()` forgets it. */
+  function atMostEvery(pause, fn) {
+    let timer = 0;
+    let last = -Infinity;
+    const run = () => {
+      timer = 0;
+      last = performance.now();
+      fn();
+    };
+    const request = () => {
+      if (!timer) timer = setTimeout(run, Math.max(0, last + pause - performance.now()));
+    };
+    request.stop = () => {
+      clearTimeout(timer);
+      timer = 0;
+    };
+    return request;
+  }
+
   const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   /** "row 3, column 7" (counted from 1) of a cell. */
@@ -88,5 +107,5 @@
   /** Value of a theme variable, e.g. HS.theme(el, "--hs-ink"), for drawing on a canvas. */
   const theme = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
-  Object.assign(HS, { el, fitCanvas, perFrame, calm, place, show, percent, plural, shortLabel, theme });
+  Object.assign(HS, { el, fitCanvas, perFrame, atMostEvery, calm, place, show, percent, plural, shortLabel, theme });
 })();

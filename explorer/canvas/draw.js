@@ -80,7 +80,7 @@
       const batch = batches.get(key);
       const curves = edgeCurves(frame, layer, graph, e);
       for (const piece of curves) trace(batch.line, piece);
-      if (style.arrows) arrowHead(batch.heads, curves[curves.length - 1], 3.5 + 2.5 * graph.strength[e]);
+      if (style.arrows) arrowHead(batch.heads, curves[curves.length - 1], 4.5 + 3 * graph.strength[e]);
     }
     ctx.save();
     ctx.lineCap = "round";
@@ -91,8 +91,8 @@
   function strokeBatch(ctx, batch, style) {
     const width = style.width * (0.45 + 1.2 * batch.strength);
     ctx.globalAlpha = style.alpha * (0.4 + 0.6 * batch.strength);
-    ctx.setLineDash(batch.wrap ? [2, 4] : style.dash || []);
-    if (style.halo) {
+    ctx.setLineDash(batch.wrap ? [2, 3] : style.dash || []);
+    if (style.halo && !batch.wrap) {
       ctx.strokeStyle = "rgb(0 0 0 / 0.55)";
       ctx.lineWidth = width + 2;
       ctx.stroke(batch.line);

@@ -3,6 +3,7 @@
   "use strict";
 
   const SIDE = 54;
+  const ROOMY = 7; // up to so many layers, their names get two lines
 
   /** Patch colours of a layer as a picture of one pixel per patch. */
   function mosaic(layer) {
@@ -69,10 +70,12 @@
         });
         return { canvas, button, mark, picture: mosaic(layer) };
       });
+      strip.classList.toggle("hs-roomy", store.layers.length <= ROOMY);
       strip.replaceChildren(...thumbs.map((thumb) => thumb.button));
     }
 
-    const frame = HS.perFrame(() => {
+    // The strip follows a moving pointer a little behind: the large picture answers first.
+    const frame = HS.atMostEvery(120, () => {
       thumbs.forEach(({ canvas, picture }, index) => paintThumb(HS.fitCanvas(canvas, SIDE, SIDE), store, index, picture));
     });
 

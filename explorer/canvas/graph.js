@@ -52,11 +52,15 @@
     if (wanted.k !== own.k || wanted.dilation !== own.dilation) {
       const columns = new Uint8Array(width);
       for (let i = 0, c = 0; i < wanted.k && c < width; i++, c += wanted.dilation) columns[c] = 1;
-      return Uint8Array.from(kept, (_, i) => columns[i % width]);
+      const flags = new Uint8Array(kept.length);
+      for (let start = 0; start < flags.length; start += width) flags.set(columns, start);
+      return flags;
     }
     if (wanted.multiplier !== own.multiplier) {
       const threshold = layer.rule.mean - wanted.multiplier * layer.rule.std;
-      return Uint8Array.from(kept, (_, i) => (distance[i] < threshold ? 1 : 0));
+      const flags = new Uint8Array(kept.length);
+      for (let i = 0; i < flags.length; i++) flags[i] = distance[i] < threshold ? 1 : 0;
+      return flags;
     }
     return kept;
   }
@@ -72,9 +76,9 @@
   function buildGraph(layer, rule) {
     const [n, width] = layer.candidates.shape;
     const keys = layer.keyGrid[0] * layer.keyGrid[1];
-    const flags = Uint8Array.from(chosen(layer, rule));
+    const flags = new Uint8Array(chosen(layer, rule));
     if (!pooled(layer)) {
-      for (let i = 0; i < flags.length; i++) if (layer.candidates[i] === Math.floor(i / width)) flags[i] = 0;
+      for (let t = 0, i = 0; t < n; t++) for (let s = 0; s < width; s++, i++) if (layer.candidates[i] === t) flags[i] = 0;
     }
     const { quantile } = effectiveRule(layer, rule);
     if (quantile < 1) {
@@ -88,7 +92,8 @@
   }
 
   function collect(layer, flags, n, width, keys) {
-    const m = flags.reduce((sum, flag) => sum + (flag ? 1 : 0), 0);
+    let m = 0;
+    for (let i = 0; i < flags.length; i++) if (flags[i]) m++;
     const graph = {
       n,
       keys,
@@ -127,15 +132,24 @@
 
   function lengths(layer, graph) {
     const { grid, keyGrid } = layer;
-    return Float32Array.from(graph.source, (source, e) => {
-      const [r, c] = centre(source, keyGrid, grid);
-      const [tr, tc] = centre(graph.target[e], grid, grid);
-      return Math.hypot(r - tr, c - tc);
-    });
+    const sources = Array.from({ length: graph.keys }, (_, key) => centre(key, keyGrid, grid));
+    const length = new Float32Array(graph.m);
+    for (let t = 0; t < graph.n; t++) {
+      const [row, col] = centre(t, grid, grid);
+      for (let e = graph.offsets[t]; e < graph.offsets[t + 1]; e++) {
+        const [r, c] = sources[graph.source[e]];
+        length[e] = Math.hypot(r - row, c - col);
+      }
+    }
+    return length;
   }
 
   function strengths(layer, graph, width) {
-    if (layer.share) return Float32Array.from(graph.slot, (slot, e) => layer.share[graph.target[e] * width + slot] / 255);
+    if (layer.share) {
+      const strength = new Float32Array(graph.m);
+      for (let e = 0; e < graph.m; e++) strength[e] = layer.share[graph.target[e] * width + graph.slot[e]] / 255;
+      return strength;
+    }
     if (!graph.distance) return new Float32Array(graph.m).fill(1);
     const sorted = graph.distance.slice().sort();
     const last = Math.max(1, graph.m - 1);

@@ -77,7 +77,21 @@
     const what = HS.pooled(layer) ? ["pooled cell", "pooled cells"] : ["patch", "patches"];
     const parts = [`${where}: listens to ${HS.plural(listens.length, ...what)}${nearest(graph, layer, listens)}`];
     parts.push(`heard by ${heard.length}`);
-    return parts.join(", ");
+    return `${parts.join(", ")}${compared(store, patch)}`;
+  }
+
+  /** How the same patch fares in the layer beside it. */
+  function compared(store, patch) {
+    const { layer, compare } = store.look;
+    if (compare === null) return "";
+    const [a, b] = [sourcesOf(store, layer, patch), sourcesOf(store, compare, store.across(layer, patch, compare))];
+    const sameGrid = String(store.layers[layer].keyGrid) === String(store.layers[compare].keyGrid);
+    return `. B: listens to ${b.length}${sameGrid ? `, ${b.filter((source) => a.includes(source)).length} of them shared` : ""}`;
+  }
+
+  function sourcesOf(store, layerIndex, patch) {
+    const graph = store.graph(layerIndex);
+    return [...graph.source.subarray(graph.offsets[patch], graph.offsets[patch + 1])];
   }
 
   function nearest(graph, layer, edges) {

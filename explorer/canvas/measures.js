@@ -3,8 +3,8 @@
   "use strict";
 
   const LEVELS = { good: ["●", "fine"], watch: ["▲", "worth a look"], bad: ["■", "a problem"], info: ["", ""] };
-  const SHOWN = 4;
-  const LONG_UNIT = 10;
+  const SHOWN = 3;
+  const SHORT_UNIT = /^\p{L}[\p{L} ]{0,9}$/u;
 
   /** What a visitor should read first, when nothing is wrong: the trade-off, then who is read and how far. */
   const TELLING = ["homophily_adjusted", "pieces", "redundancy", "hub_skew", "length_median", "isolated", "degree_mean"];
@@ -18,18 +18,19 @@
     return [...measures].sort((a, b) => rank(a) - rank(b));
   }
 
-  /** A long unit stands with the formula. */
+  /** "4 pieces"; a long unit stands with the formula instead. */
   function valueText({ value, unit }) {
     if (value === null || value === undefined) return "–";
     if (unit === "share") return HS.percent(value);
-    return unit && unit.length <= LONG_UNIT ? `${HS.show(value)} ${unit}` : HS.show(value);
+    if (!SHORT_UNIT.test(unit || "")) return HS.show(value);
+    return `${HS.show(value)} ${value === 1 ? unit.replace(/s$/, "") : unit}`;
   }
 
   function row(measure, opened) {
     const [mark, word] = LEVELS[measure.level] || LEVELS.info;
     const level = HS.el("span", { class: `hs-level hs-${measure.level}`, title: word || null, role: word ? "img" : null, "aria-label": word || null }, mark);
     const summary = HS.el("summary", {}, level, HS.el("span", { class: "hs-label" }, measure.name), HS.el("span", { class: "hs-num" }, valueText(measure)));
-    const unit = measure.unit && measure.unit.length > LONG_UNIT ? `  (${measure.unit})` : "";
+    const unit = measure.unit && measure.unit !== "share" && !SHORT_UNIT.test(measure.unit) ? `  (${measure.unit})` : "";
     const formula = HS.el("p", { class: "hs-formula" }, `${measure.formula || ""}${unit}`);
     const source = HS.el("p", { class: "hs-hint" }, measure.source ? `Source: ${measure.source}` : "");
     const details = HS.el("details", { class: "hs-measure", open: opened.has(measure.key) }, summary, formula, source);

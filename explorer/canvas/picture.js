@@ -22,7 +22,7 @@
     return layers.map((layer, i) => {
       const left = (beside ? i * cellWidth : 0) + (cellWidth - side) / 2;
       const down = (beside ? 0 : i * cellHeight) + TITLE + (cellHeight - TITLE - side) / 2;
-      return { layer, name: names[i], frame: { x: Math.round(left), y: Math.round(down), width: side, height: side } };
+      return { layer, name: names[i], gutter, frame: { x: Math.round(left), y: Math.round(down), width: side, height: side } };
     });
   }
 
@@ -30,8 +30,8 @@
   function focusesOf(store, layerIndex) {
     const layer = store.layers[layerIndex];
     const { direction } = store.look;
-    const pins = store.pins(layerIndex).map((patch, i) => ({ patch, cell: patch, grid: layer.grid, direction, letter: LETTERS[i] }));
     const hover = store.hover;
+    const pins = store.pins(layerIndex).map((patch, i) => ({ patch, cell: patch, grid: layer.grid, direction, letter: LETTERS[i] }));
     if (!hover) return { main: null, pins };
     if (hover.side === "key") {
       const cell = store.keyAcross(hover.layer, hover.patch, layerIndex);
@@ -39,7 +39,9 @@
       return { main: { patch, cell, grid: layer.keyGrid, direction: "out" }, pins };
     }
     const patch = store.focus(layerIndex);
-    return { main: { patch, cell: patch, grid: layer.grid, direction }, pins };
+    const pinned = pins.find((pin) => pin.patch === patch);
+    const main = pinned || { patch, cell: patch, grid: layer.grid, direction };
+    return { main, pins: pins.filter((pin) => pin !== pinned) };
   }
 
   /** Style of lit edges by their meaning. By length the colour is the length, and dash and arrow still tell the direction. */
@@ -129,7 +131,7 @@
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
     ctx.fillStyle = ink;
-    ctx.fillText(pane.name ? `${pane.name}  ${layer.label}` : layer.label, pane.frame.x, pane.frame.y - 7, pane.frame.width);
+    ctx.fillText(pane.name ? `${pane.name}  ${layer.label}` : layer.label, pane.frame.x, pane.frame.y - pane.gutter - 4, pane.frame.width);
   }
 
   function paintOverlay(ctx, pane, store, rows, active) {
@@ -147,11 +149,8 @@
       else paintGroup(ctx, pane, store, layer, graph, group, faint);
     }
     paintCutPatches(ctx, pane, store, layer);
-    for (const { focus } of groups) {
-      const rect = HS.cellRect(pane.frame, focus.grid, focus.cell);
-      HS.drawCell(ctx, rect, HS.MEANING.focus, 2.5);
-      if (focus.letter) HS.drawLetter(ctx, rect, focus.letter, HS.MEANING.focus);
-    }
+    for (const focus of lit) HS.drawCell(ctx, HS.cellRect(pane.frame, focus.grid, focus.cell), HS.MEANING.focus, 2.5);
+    for (const focus of lit) if (focus.letter) HS.drawLetter(ctx, HS.cellRect(pane.frame, focus.grid, focus.cell), focus.letter, HS.MEANING.focus);
   }
 
   function paintVeil(ctx, pane, store, layer, graph, groups, diff, rows) {

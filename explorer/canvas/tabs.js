@@ -35,7 +35,9 @@
       } catch (error) {
         console.error(error);
         body.replaceChildren(HS.el("p", { class: "hs-hint" }, `The view “${panel.title}” cannot be drawn for this layer. Choose another layer or view.`));
-        return { draw() {}, destroy() {} };
+        const still = { draw() {}, destroy() {} };
+        if (open) open.view = still;
+        return still;
       }
     }
 

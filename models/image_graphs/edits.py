@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.image_graphs.constructors import Constructor
@@ -33,28 +34,16 @@ def nearest(graph: PatchGraph, k: int, dilation: int) -> PatchGraph:
     return replace(graph, kept=kept, columns=columns, rule=rule)
 
 
-def repositioned(graph: PatchGraph, term: Tensor | None) -> PatchGraph:
-    """The graph with another position term [1, N, M] (None: without one), sorted anew.
+def rebuilt(graph: PatchGraph, constructor: Constructor, position: Tensor | None = None) -> PatchGraph:
+    """The graph that another constructor makes of the features that this one saw, keys pooled as they were.
 
-    The candidate list must hold every key, otherwise a key that the new term favours could be missing.
+    Args:
+        position: a position term [1, N, M] to add to the distances.
     """
-    if graph.position is None or graph.distance is None:
-        return graph
-    if graph.candidates.shape[2] != graph.key_grid[0] * graph.key_grid[1]:
-        raise ValueError("the position term can be changed only where all keys are candidates")
-    batch = graph.distance.shape[0]
-    new = torch.zeros_like(graph.distance) if term is None else term.expand(batch, -1, -1).gather(2, graph.candidates)
-    distance, order = (graph.distance - graph.position + new).sort(-1)
-    return replace(
-        graph, candidates=graph.candidates.gather(2, order), distance=distance, position=None if term is None else new.gather(2, order)
-    )
-
-
-def rebuilt(graph: PatchGraph, constructor: Constructor) -> PatchGraph:
-    """The graph that another constructor makes of the features that this one saw."""
     if graph.features is None:
         raise ValueError("this graph does not carry the features that it was built from")
-    return constructor.eval()(graph.features)
+    keys = F.avg_pool2d(graph.features, graph.grid[0] // graph.key_grid[0]) if graph.pooled else None
+    return constructor.eval()(graph.features, keys, position)
 
 
 def without_edges(graph: PatchGraph, pairs: Iterable[tuple[int, int]]) -> PatchGraph:

@@ -111,7 +111,8 @@ class Grapher(nn.Module):
     ) -> None:
         super().__init__()
         self.fc1 = nn.Sequential(*conv_norm(channels, channels))
-        self.graph_conv = _GraphConv(channels, k, dilation, pool)
+        self.channels = channels
+        self.graph_conv: _GraphConv = _GraphConv(channels, k, dilation, pool)
         self.fc2 = nn.Sequential(*conv_norm(2 * channels, channels))
         self.drop_path = DropPath(drop_path)
         self.relative_pos = None if relative_pos is None else nn.Parameter(relative_pos, requires_grad=False)
@@ -273,9 +274,10 @@ class PyramidViG(_ViGBase):
                 grid = (grid[0] // 2, grid[1] // 2)
                 continue
             grapher = module.get_submodule("0")
-            assert isinstance(grapher, Grapher) and grapher.relative_pos is not None
-            channels = grapher.fc2[0].out_channels
-            grapher.relative_pos.data = relative_position(grid, channels, int(grapher.graph_conv.pool), form)
+            assert isinstance(grapher, Grapher)
+            assert grapher.relative_pos is not None
+            conv: _GraphConv = grapher.graph_conv
+            grapher.relative_pos.data = relative_position(grid, grapher.channels, conv.pool, form)
 
 
 CONFIGURATIONS: dict[str, dict] = {

@@ -25,9 +25,9 @@
       state.degree = degree;
       draw();
     });
-    const label = HS.el("select", { class: "hs-select", "aria-label": "Class to explain", onchange: () => ((state.label = label.value), draw()) });
-    const run = HS.el("button", { type: "button", class: "hs-panel-button hs-panel-main", onclick: ask }, "Compute");
-    el.append(HS.el("div", { class: "hs-choice" }, HS.el("span", { class: "hs-choice-legend" }, "Speaks for"), label, run));
+    const label = HS.el("select", { "aria-label": "Class to explain", onchange: () => ((state.label = label.value), draw()) });
+    const run = HS.el("button", { type: "button", class: "hs-button hs-primary", onclick: ask }, "Compute");
+    el.append(HS.el("div", { class: "hs-choice hs-ask" }, HS.el("span", { class: "hs-hint" }, "Speaks for"), label, run));
     const view = HS.chart.board(el, { label: "Attribution map and degree map", height: (width) => side(width) + TOP + BOTTOM, base, over, move, leave: () => store.setHover(null), press });
     const say = HS.chart.note(el);
 
@@ -42,12 +42,12 @@
       store.onAnswer("refusal", (answer) => settle(answer, (key) => state.refused.set(key, answer.message))),
     ];
 
-    const classes = () => ((store.payload.extras.predictions || {})[store.layer.name] || store.payload.prediction).map(([name]) => name);
+    const classes = () => store.prediction.map(([name]) => name);
     const key = () => [state.method, state.label, state.method === "grad-cam" || store.payload.extras.predictions ? store.layer.name : ""].join(" ");
     const busy = () => state.waiting && state.waiting.key === key() && store.asking("attribution");
     function ask() {
       state.refused.delete(key());
-      const request = store.ask("attribution", { method: state.method, label: state.label, layer: store.layer.name });
+      const request = store.ask("attribution", { ...HS.chart.about(store), method: state.method, label: state.label });
       state.waiting = request === null ? null : { key: key(), request };
       draw();
     }

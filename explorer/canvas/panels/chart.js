@@ -12,13 +12,14 @@
     const style = getComputedStyle(element);
     const read = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
     return {
-      ink: read("--hs-ink", "#1c2330"),
-      muted: read("--hs-muted", "#5b6472"),
-      line: read("--hs-line", "#d5dae2"),
-      surface: read("--hs-surface", "#ffffff"),
-      accent: read("--hs-accent", "#0072b2"),
-      bad: read("--hs-bad", "#c2410c"),
-      strong: read("--hs-listen", "#a86b00"),
+      ink: read("--hs-ink", "#18202b"),
+      muted: read("--hs-muted", "#566070"),
+      line: read("--hs-line", "#dde1e6"),
+      paper: read("--hs-paper", "#fbfbf9"),
+      accent: read("--hs-accent", "#0b62a4"),
+      bad: read("--hs-bad", "#b3360b"),
+      listen: read("--hs-listen", "#a86b00"),
+      heard: read("--hs-heard", "#0b6fae"),
     };
   }
 
@@ -95,9 +96,11 @@
         [stale, theme] = [false, now];
         if (spec.over) layer(over, spec.over, c);
       },
+      /** The container changed: redraw the base only when its own size did. */
       resize() {
-        size = null;
-        this.draw(true);
+        const before = size;
+        const now = measure();
+        if (now) this.draw(!before || before.width !== now.width || before.height !== now.height);
       },
     };
   }
@@ -218,29 +221,32 @@
   /** Colour of the n-th group, in order of size; grey once the palette is used up. */
   const groupColour = (n) => (n < 7 ? HS.OKABE_ITO[n] : "#808080");
 
+  /** What a question to the server is about: layer, picture and controls (a stored first run has no run to name). */
+  function about(store) {
+    const { picture: shown, controls, run } = store.payload;
+    const image = shown.name === "yours" ? { run } : { example: shown.name };
+    return { layer: store.look.layer, image, controls: controls.values };
+  }
+
   // --------------------------------------------------------------------------------------------------- page elements
 
-  /** Row of buttons of which one is pressed. `options` = [[value, label, hint?], …]. */
-  function choice(parent, legend, options, value, pick) {
-    const buttons = options.map(([name, label, hint]) =>
-      HS.el("button", { type: "button", class: "hs-choice-option", title: hint, onclick: () => (set(name), pick(name)) }, label),
-    );
-    const row = HS.el("div", { class: "hs-choice", role: "group", "aria-label": legend }, HS.el("span", { class: "hs-choice-legend" }, legend), ...buttons);
-    parent.append(row);
-    function set(chosen) {
-      options.forEach(([name], i) => buttons[i].setAttribute("aria-pressed", String(name === chosen)));
-    }
+  /** A few words side by side, one of them chosen. `options` = [[value, label, hint?], …]; set(value), allow(value, yes, why). */
+  function choice(parent, label, options, value, onchange) {
+    const { element, set } = HS.inputs.segments({ label, options, value, onchange });
+    element.classList.add("hs-choice");
+    const labels = element.querySelectorAll("label");
+    options.forEach(([, , hint], i) => hint && (labels[i].title = hint));
+    parent.append(element);
     function allow(name, yes, why) {
       const i = options.findIndex(([option]) => option === name);
-      buttons[i].disabled = !yes;
-      buttons[i].title = yes ? options[i][2] || "" : why;
+      labels[i].querySelector("input").disabled = !yes;
+      labels[i].title = yes ? options[i][2] || "" : why;
     }
-    set(value);
-    return { row, set, allow };
+    return { set, allow };
   }
 
   /** A paragraph below a view that says in words what is seen; the text is only replaced when it changes. */
-  function note(parent, className = "hs-panel-note") {
+  function note(parent, className = "hs-hint hs-panel-note") {
     const node = HS.el("p", { class: className });
     parent.append(node);
     return (words) => {
@@ -249,5 +255,5 @@
     };
   }
 
-  HS.chart = { FONT, colours, touched, board, plot, text, upright, line, axisX, axisY, bars, steps, picture, segmentsOn, groupColour, choice, note };
+  HS.chart = { FONT, colours, touched, board, plot, text, upright, line, axisX, axisY, bars, steps, picture, segmentsOn, groupColour, about, choice, note };
 })();

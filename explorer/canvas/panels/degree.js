@@ -6,12 +6,12 @@
   "use strict";
 
   const MAP = 128;
-  const MARGIN = { left: 38, top: 22, right: 10, bottom: 36 };
+  const MARGIN = { left: 48, top: 22, right: 10, bottom: 36 };
   const HEIGHT = 178;
 
   const WAYS = {
-    listens: { title: "Listens to (in-degree)", unit: "patches it listens to", meaning: "in", values: (g) => HS.inDegree(g), grid: (l) => l.grid, side: "target" },
-    heard: { title: "Is listened to by (out-degree)", unit: "patches that listen to it", meaning: "out", values: (g) => HS.outDegree(g), grid: (l) => l.keyGrid, side: "key" },
+    listens: { title: "Listens to (in-degree)", unit: "patches it listens to", meaning: "in", ink: "listen", values: (g) => HS.inDegree(g), grid: (l) => l.grid, side: "target" },
+    heard: { title: "Is listened to by (out-degree)", unit: "patches that listen to it", meaning: "out", ink: "heard", values: (g) => HS.outDegree(g), grid: (l) => l.keyGrid, side: "key" },
   };
 
   /** The numbers of one direction: values per cell, their bins, mean, and the cells of each bin. */
@@ -68,7 +68,7 @@
       const f = mapFrame(width);
       if (bar >= 0) {
         const one = { ...state.data.bins, counts: state.data.bins.counts.map((n, i) => (i === bar ? n : 0)) };
-        HS.chart.bars(ctx, area(width), one, HS.MEANING[way.meaning]);
+        HS.chart.bars(ctx, area(width), one, c[way.ink]);
         outline(ctx, area(width), bar, c.ink);
       }
       if (state.bar >= 0) HS.minimap.lightUp(ctx, f, grid(), state.data.cells[bar], HS.MEANING[way.meaning]);
@@ -148,7 +148,7 @@
         both.forEach((one) => one.view.draw(stale));
         if (stale) say(words(store, listens.state.data, heard.state.data));
       },
-      resize: () => both.forEach((one) => (one.refresh(), one.view.resize())),
+      resize: () => both.forEach((one) => one.view.resize()),
       destroy: () => el.replaceChildren(),
     };
   }

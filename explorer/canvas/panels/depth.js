@@ -5,20 +5,26 @@
 (() => {
   "use strict";
 
-  const STRIP = 50;
+  const STRIP = 56;
   const LEFT = 40;
   const RIGHT = 10;
 
   const known = (values) => values.filter((v) => v !== null && Number.isFinite(v));
-  const most = (values, least) => Math.max(least, ...known(values));
+  /** A round number that no value exceeds, at least `least`. */
+  function most(values, least) {
+    const high = Math.max(least, ...known(values));
+    const step = HS.maths.tickStep(high, 4);
+    return Number((Math.ceil(high / step - 1e-9) * step).toPrecision(6));
+  }
+  const least = (values) => Math.min(0, Math.floor(Math.min(...known(values)) * 10) / 10);
 
   /** Honest ranges: zero or the measure's own ends are always on the strip. */
   function rangeOf(key, values) {
-    if (key === "homophily_adjusted" || key === "mean_cosine") return [Math.min(0, ...known(values)), 1];
+    if (key === "homophily_adjusted" || key === "mean_cosine") return [least(values), 1];
     if (key === "smv") return [0, 1];
     if (key.startsWith("dirichlet")) return [0, most(values, 1)];
     if (key === "cv") return [0, most(values, 1.2)];
-    return [0, most(values, 1e-9) * 1.05];
+    return [0, most(values, 1e-9)];
   }
 
   /** What a strip's ends mean, in a few words. */
@@ -46,7 +52,7 @@
       });
     for (const name of ["k", "dilation"]) {
       const list = payload.layers.map((layer) => (layer.rule.name === "nearest" && layer.rule[name] != null ? layer.rule[name] : null));
-      if (known(list).length) strips.push({ key: name, title: TITLES[name], unit: "", values: list, range: [0, most(list, 1) * 1.15], stepped: true });
+      if (known(list).length) strips.push({ key: name, title: TITLES[name], unit: "", values: list, range: [0, most(list, 1)], stepped: true });
     }
     return strips;
   }
@@ -91,8 +97,8 @@
 
     const px = (i, width) => LEFT + ((i + 0.5) * (width - LEFT - RIGHT)) / count;
     const plotOf = (strip, n, width) => {
-      const top = n * STRIP + 18;
-      return HS.chart.plot(width, top + STRIP - 22, { left: LEFT, right: RIGHT, top, bottom: 0 }, [0, count], strip.range);
+      const top = n * STRIP + 20;
+      return HS.chart.plot(width, top + STRIP - 28, { left: LEFT, right: RIGHT, top, bottom: 0 }, [0, count], strip.range);
     };
 
     function base(ctx, width, height, c) {
@@ -116,9 +122,7 @@
     function drawStrip(ctx, width, strip, p, c) {
       for (const end of strip.range) HS.chart.line(ctx, p.x, p.py(end) + 0.5, p.x + p.width, p.py(end) + 0.5, c.line);
       if (strip.key === "cv") HS.chart.line(ctx, p.x, p.py(1), p.x + p.width, p.py(1), c.bad, 1, [4, 3]);
-      const label = (v) => HS.show(Math.abs(v) >= 10 ? Math.round(v) : Number(v.toFixed(v % 1 ? 2 : 0)));
-      HS.chart.text(ctx, label(strip.range[1]), p.x - 5, p.py(strip.range[1]), c.muted, "right", "middle");
-      HS.chart.text(ctx, label(strip.range[0]), p.x - 5, p.py(strip.range[0]), c.muted, "right", "middle");
+      for (const end of strip.range) HS.chart.text(ctx, String(end), p.x - 5, p.py(end), c.muted, "right", "middle");
       ctx.beginPath();
       let pen = false;
       strip.values.forEach((v, i) => {
@@ -145,11 +149,13 @@
         const value = strip.values[shown];
         const y = n * STRIP + 7;
         HS.chart.text(ctx, value === null ? "–" : HS.show(value), width - RIGHT, y, c.ink, "right", "middle");
-        HS.chart.text(ctx, strip.unit ? `${strip.title} · ${strip.unit}` : strip.title, 0, y, c.ink, "left", "middle");
+        HS.chart.text(ctx, strip.title, 0, y, c.ink, "left", "middle");
+        const after = ctx.measureText(strip.title).width + 8;
+        if (after + ctx.measureText(strip.unit).width < width - RIGHT - 44) HS.chart.text(ctx, strip.unit, after, y, c.muted, "left", "middle");
         if (value === null) return;
         ctx.beginPath();
         ctx.arc(px(shown, width), plotOf(strip, n, width).py(value), 4, 0, 2 * Math.PI);
-        ctx.fillStyle = c.strong;
+        ctx.fillStyle = c.listen;
         ctx.fill();
       });
     }

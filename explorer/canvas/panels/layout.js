@@ -35,11 +35,11 @@
       },
     });
     const say = HS.chart.note(el);
-    const again = HS.el("button", { type: "button", class: "hs-panel-button", onclick: () => (ask(), draw()) }, "Try again");
+    const again = HS.el("button", { type: "button", class: "hs-button", onclick: () => (ask(), draw()) }, "Try again");
     el.append(again);
 
-    const key = () => `${store.layer.name} ${state.method} ${HS.ruleKey(store.layer, store.look.rule)}`;
-    const ask = () => source.ask(key(), { layer: store.layer.name, method: state.method, look: store.look });
+    const key = () => `${store.layer.name} ${state.method}`;
+    const ask = () => source.ask(key(), { method: state.method, look: store.look });
     const box = (width, height) => ({ x: 0, y: 0, width, height });
     const cells = () => store.layer.grid[0] * store.layer.grid[1];
     const thumb = (width, height) => Math.max(5, Math.min(30, 0.55 * Math.sqrt((width * height) / cells())));
@@ -88,9 +88,9 @@
 
     function drawGraph(ctx, width, height, c, alpha) {
       const graph = store.graph(store.look.layer);
-      ctx.globalAlpha = alpha * Math.max(0.06, Math.min(0.5, 250 / Math.max(1, graph.m)));
+      ctx.globalAlpha = Math.max(0.06, Math.min(0.5, 250 / Math.max(1, graph.m)));
       ctx.beginPath();
-      for (const e of HS.strongest(graph, MOST_LINES)) {
+      for (const e of alpha === 1 ? HS.strongest(graph, MOST_LINES) : []) {
         ctx.moveTo(...HS.points.sourcePoint(state.at, store, graph.source[e]));
         ctx.lineTo(state.at.x[graph.target[e]], state.at.y[graph.target[e]]);
       }
@@ -112,7 +112,7 @@
       const image = HS.chart.picture(store);
       const size = thumb(width, height);
       ctx.globalAlpha = 0.65;
-      ctx.fillStyle = c.surface;
+      ctx.fillStyle = c.paper;
       ctx.fillRect(0, 0, width, height);
       ctx.globalAlpha = 1;
       const found = HS.points.drawEdgesOf(ctx, at, store, focus, c);
@@ -121,8 +121,8 @@
         ctx.fillRect(at.x[i] - size / 2 - grow, at.y[i] - size / 2 - grow, size + 2 * grow, size + 2 * grow);
         HS.points.thumbnail(ctx, image, store.layer.grid, i, at.x[i], at.y[i], size);
       };
-      found.out.forEach((e) => framed(graph.target[e], HS.MEANING.out, 2));
-      if (!HS.pooled(store.layer)) found.in.forEach((e) => framed(graph.source[e], HS.MEANING.in, 2));
+      found.out.forEach((e) => framed(graph.target[e], c.heard, 2));
+      if (!HS.pooled(store.layer)) found.in.forEach((e) => framed(graph.source[e], c.listen, 2));
       framed(focus, c.ink, 3);
     }
 
@@ -140,9 +140,10 @@
       if (status === "asking") return say("The server computes the places …");
       const graph = store.graph(store.look.layer);
       const { count } = HS.components(graph, store.layer);
+      const mine = HS.ruleDiffers(store.layer, store.look.rule) ? " Places follow the model's own edges, lines your settings." : "";
       const method = METHODS.find(([name]) => name === state.method)[2];
       const shown = graph.m > MOST_LINES ? ` The ${MOST_LINES.toLocaleString("en")} strongest are drawn.` : "";
-      say(`${HS.plural(cells(), "patch", "patches")}, ${HS.plural(graph.m, "edge")}, ${HS.plural(count, "piece")}.${shown} ${method}. Axes have no unit.`);
+      say(`${HS.plural(cells(), "patch", "patches")}, ${HS.plural(graph.m, "edge")}, ${HS.plural(count, "piece")}.${shown} ${method}; axes have no unit.${mine}`);
     }
 
     function draw(changed) {

@@ -7,7 +7,7 @@
 
   const MAP = 128;
   const HEIGHT = 210;
-  const MARGIN = { left: 42, top: 26, right: MAP + 12, bottom: 36 };
+  const MARGIN = { left: 50, top: 26, right: MAP + 12, bottom: 36 };
   const MOST_LINES = 400;
   const chance = new Map(); // grids → lengths of all pairs
 
@@ -24,7 +24,8 @@
     const pairs = chanceLengths(layer);
     const reach = pairs.reduce((a, v) => Math.max(a, v), 1);
     const width = reach > 30 ? 2 : reach > 8 ? 1 : 0.5;
-    const bins = (values) => HS.maths.histogram(values, 0, width, Math.ceil((reach + 1e-6) / width));
+    // Bins stand around 0, width, 2·width, …: lengths along rows and columns are whole numbers.
+    const bins = (values) => HS.maths.histogram(values, -width / 2, width, Math.ceil(reach / width + 0.5));
     const wrapped = graph.length.filter((_, e) => graph.wrap[e]);
     return {
       graph,
@@ -49,7 +50,7 @@
     function area(width) {
       const { bins, random } = state.data;
       const high = Math.max(0.02, ...Array.from(bins.counts, edgeShare), ...Array.from(random.counts, pairShare));
-      return HS.chart.plot(width, HEIGHT, MARGIN, [0, bins.width * bins.counts.length], [0, high * 1.06]);
+      return HS.chart.plot(width, HEIGHT, MARGIN, [bins.start, bins.start + bins.width * bins.counts.length], [0, high * 1.06]);
     }
 
     function base(ctx, width, height, c) {
@@ -82,7 +83,7 @@
       const focus = store.focus(store.look.layer);
       if (state.bar >= 0) {
         const { bins } = state.data;
-        HS.chart.bars(ctx, p, { ...bins, counts: bins.counts.map((n, i) => (i === state.bar ? n : 0)) }, HS.MEANING.in, edgeShare);
+        HS.chart.bars(ctx, p, { ...bins, counts: bins.counts.map((n, i) => (i === state.bar ? n : 0)) }, c.listen, edgeShare);
         HS.drawVeil(ctx, f, [], 0.5);
         drawEdges(ctx, f, edgesOfBar());
         return;
@@ -99,8 +100,8 @@
     function rug(ctx, p, edges, c) {
       for (const e of edges) {
         const x = p.px(state.data.graph.length[e]);
-        HS.chart.line(ctx, x, p.y + p.height - 10, x, p.y + p.height, c.ink, 4);
-        HS.chart.line(ctx, x, p.y + p.height - 9, x, p.y + p.height - 1, HS.MEANING.in, 2);
+        HS.chart.line(ctx, x, p.y + p.height - 10, x, p.y + p.height, c.paper, 5);
+        HS.chart.line(ctx, x, p.y + p.height - 9, x, p.y + p.height - 1, c.listen, 2);
       }
     }
 
@@ -126,7 +127,7 @@
     function move(x, y) {
       const p = area(view.box.clientWidth);
       const cell = HS.cellAt(mapFrame(view.box.clientWidth), store.layer.grid, x, y);
-      const bar = cell === null && p.inside(x, y) ? Math.floor(p.valueX(x) / state.data.bins.width) : -1;
+      const bar = cell === null && p.inside(x, y) ? state.data.bins.bin(p.valueX(x)) : -1;
       state.bar = bar >= 0 && state.data.bins.counts[bar] ? bar : -1;
       store.setHover(cell === null ? null : { layer: store.look.layer, patch: cell, side: "target" });
       view.draw(false);
@@ -145,7 +146,7 @@
       const { graph, bins, wrapped, median, ninety, wrap, pairs } = state.data;
       if (graph.m === 0) return say("This graph has no edge, so there is no length to show.");
       if (state.bar >= 0) {
-        const [low, high] = [state.bar * bins.width, (state.bar + 1) * bins.width];
+        const [low, high] = [Math.max(0, bins.start + state.bar * bins.width), bins.start + (state.bar + 1) * bins.width];
         const n = bins.counts[state.bar];
         const over = wrapped.counts[state.bar] ? `, ${wrapped.counts[state.bar]} of them across the border` : "";
         return say(`${HS.plural(n, "edge")} (${HS.percent(n / graph.m)}) of ${low} to ${high} patches${over}.`);
@@ -166,7 +167,7 @@
         view.draw(stale);
         if (stale) describe();
       },
-      resize: () => ((state.data = count(store)), view.resize()),
+      resize: () => view.resize(),
       destroy: () => el.replaceChildren(),
     };
   }

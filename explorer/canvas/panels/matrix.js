@@ -5,7 +5,7 @@
 (() => {
   "use strict";
 
-  const MARGIN = { left: 26, top: 26, right: 4, bottom: 4 };
+  const MARGIN = { left: 36, top: 36, right: 4, bottom: 4 };
   const SNAP = 5; // pixels within which the pointer finds an edge when cells are smaller than that
   const grouped = new WeakMap(); // Graph → communities
 
@@ -28,7 +28,7 @@
       const x = Math.floor((cols.rank[graph.source[e]] * width) / graph.keys);
       const y = Math.floor((rows.rank[graph.target[e]] * height) / graph.n);
       const at = y * width + x;
-      value[at] = single ? 0.25 + 0.75 * graph.strength[e] : value[at] + 1;
+      value[at] = single ? 0.4 + 0.6 * graph.strength[e] : value[at] + 1;
       most = Math.max(most, value[at]);
     }
     const canvas = HS.el("canvas");
@@ -93,8 +93,8 @@
 
     function drawBase(ctx, width, height, c) {
       const f = frame();
-      HS.chart.text(ctx, "→ patch that is listened to (source)", f.x, 8, c.ink, "left", "middle");
-      HS.chart.upright(ctx, "patch that listens (target) ←", 7, f.y + f.height - 84, c.ink);
+      HS.chart.text(ctx, "→ patch that is listened to (source)", f.x, 7, c.ink, "left", "middle");
+      HS.chart.upright(ctx, "patch that listens (target) ←", 8, f.y + f.height - 80, c.ink);
       ctx.strokeStyle = c.line;
       ctx.strokeRect(f.x - 0.5, f.y - 0.5, f.width + 1, f.height + 1);
       if (state.sort === "raster") pictureRows(ctx, f, c);
@@ -111,12 +111,12 @@
       for (let r = 0; r < grid[0]; r += every(grid[0])) {
         const y = f.y + (r * f.height) / grid[0];
         if (r) HS.chart.line(ctx, f.x, y, f.x + f.width, y, c.line);
-        HS.chart.text(ctx, String(r + 1), f.x - 3, y + f.height / grid[0] / 2, c.muted, "right", "middle");
+        HS.chart.text(ctx, String(r + 1), f.x - 5, y + f.height / grid[0] / 2, c.muted, "right", "middle");
       }
       for (let r = 0; r < keyGrid[0]; r += every(keyGrid[0])) {
         const x = f.x + (r * f.width) / keyGrid[0];
         if (r) HS.chart.line(ctx, x, f.y, x, f.y + f.height, c.line);
-        HS.chart.text(ctx, String(r + 1), x + f.width / keyGrid[0] / 2, f.y - 3, c.muted, "center", "bottom");
+        HS.chart.text(ctx, String(r + 1), x + f.width / keyGrid[0] / 2, f.y - 4, c.muted, "center", "bottom");
       }
     }
 
@@ -140,17 +140,17 @@
       const f = frame();
       const [cw, ch] = cellSize(f);
       ctx.globalAlpha = 0.6;
-      ctx.fillStyle = c.surface;
+      ctx.fillStyle = c.paper;
       ctx.fillRect(f.x, f.y, f.width, f.height);
       ctx.globalAlpha = 1;
       const key = store.keyOf(store.look.layer, focus);
       const [x, y] = [f.x + state.cols.rank[key] * cw, f.y + state.rows.rank[focus] * ch];
-      band(ctx, f.x, y, f.width, ch, HS.MEANING.in);
-      band(ctx, x, f.y, cw, f.height, HS.MEANING.out);
+      band(ctx, f.x, y, f.width, ch, c.listen);
+      band(ctx, x, f.y, cw, f.height, c.heard);
       const g = graph();
       const found = HS.edgesOf(g, store.layer, focus, "both");
-      for (const e of found.out) spot(ctx, f, g, e, cw, ch, HS.MEANING.out, c);
-      for (const e of found.in) spot(ctx, f, g, e, cw, ch, HS.MEANING.in, c);
+      for (const e of found.out) spot(ctx, f, g, e, cw, ch, c.heard);
+      for (const e of found.in) spot(ctx, f, g, e, cw, ch, c.listen);
       if (state.cell) {
         const [cx, cy] = [f.x + (state.cols.rank[state.cell[1]] + 0.5) * cw, f.y + (state.rows.rank[state.cell[0]] + 0.5) * ch];
         ctx.strokeStyle = c.ink;
@@ -166,13 +166,11 @@
       ctx.globalAlpha = 1;
     }
 
-    function spot(ctx, f, g, e, cw, ch, colour, c) {
-      const [w, h] = [Math.max(4, cw), Math.max(4, ch)];
+    function spot(ctx, f, g, e, cw, ch, colour) {
+      const [w, h] = [Math.max(3, cw), Math.max(3, ch)];
       const [x, y] = [f.x + (state.cols.rank[g.source[e]] + 0.5) * cw, f.y + (state.rows.rank[g.target[e]] + 0.5) * ch];
-      ctx.fillStyle = c.ink;
-      ctx.fillRect(x - w / 2 - 0.5, y - h / 2 - 0.5, w + 1, h + 1);
       ctx.fillStyle = colour;
-      ctx.fillRect(x - w / 2 + 0.5, y - h / 2 + 0.5, w - 1, h - 1);
+      ctx.fillRect(x - w / 2, y - h / 2, w, h);
     }
 
     /** [target, source] under a point; the closest edge within reach where cells are tiny. */
@@ -204,7 +202,9 @@
       return cell && cell[0] * 65536 + cell[1];
     }
 
-    const move = (x, y) => point(cellUnder(x, y));
+    function move(x, y) {
+      return point(cellUnder(x, y));
+    }
 
     function key(event) {
       const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
@@ -230,7 +230,7 @@
     }
 
     function summary(g) {
-      const finer = g.n > view.box.clientWidth ? " One dot may stand for several edges." : store.layer.share ? " Darker: the edge won more channels." : "";
+      const finer = g.n > view.box.clientWidth ? " One dot may stand for several edges." : store.layer.share ? " The stronger the shade, the more channels the edge won." : "";
       return `${HS.plural(g.m, "edge")} among ${(g.n * g.keys).toLocaleString("en")} pairs (${HS.percent(g.m / (g.n * g.keys))}).${finer}`;
     }
 
@@ -242,7 +242,7 @@
       describe();
     }
 
-    return { draw, resize: () => (arrange(), view.resize()), destroy: () => el.replaceChildren() };
+    return { draw, resize: () => view.resize(), destroy: () => el.replaceChildren() };
   }
 
   const HELP = {

@@ -29,13 +29,13 @@
     return {
       get: (key) => known.get(key),
       message: (key) => refused.get(key) || "",
-      /** Asks once the visitor has rested for a moment: a dragged slider changes the graph with every move. */
+      /** Asks once the visitor has rested for a moment: stepping through layers asks only for the last one. */
       ask(key, question) {
         refused.delete(key);
         clearTimeout(timer);
         waiting = { key, request: null };
         timer = setTimeout(() => {
-          const request = store.ask("layout", question);
+          const request = store.ask("layout", { ...HS.chart.about(store), ...question });
           waiting = request === null ? null : { key, request };
         }, REST);
       },
@@ -95,11 +95,11 @@
     const stroke = (e, colour, dash) => {
       const [x, y] = sourcePoint(at, store, graph.source[e]);
       const t = graph.target[e];
-      HS.chart.line(ctx, x, y, at.x[t], at.y[t], c.surface, 3.5 + graph.strength[e], []);
+      HS.chart.line(ctx, x, y, at.x[t], at.y[t], c.paper, 3.5 + graph.strength[e], []);
       HS.chart.line(ctx, x, y, at.x[t], at.y[t], colour, 1 + 1.5 * graph.strength[e], dash);
     };
-    for (const e of found.out) stroke(e, HS.MEANING.out, [6, 4]);
-    for (const e of found.in) stroke(e, HS.MEANING.in, []);
+    for (const e of found.out) stroke(e, c.heard, [6, 4]);
+    for (const e of found.in) stroke(e, c.listen, []);
     return found;
   }
 

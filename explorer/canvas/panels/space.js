@@ -38,7 +38,7 @@
     const points = () => (state.method === "pca" ? store.layer.pca && store.layer.pca.points : source.get(key()));
     function askIfNeeded() {
       if (state.method !== "umap" || !store.host.live || source.status(key()) !== "none") return;
-      source.ask(key(), { layer: store.layer.name, method: "umap", look: store.look });
+      source.ask(key(), { method: "umap", look: store.look });
     }
 
     /** Colour of every patch under the chosen colouring. */
@@ -90,7 +90,7 @@
       const focus = store.focus(store.look.layer);
       if (focus === null) return;
       ctx.globalAlpha = 0.45;
-      ctx.fillStyle = c.surface;
+      ctx.fillStyle = c.paper;
       ctx.fillRect(LEFT, 2, width - LEFT, height - BOTTOM);
       ctx.globalAlpha = 1;
       const found = HS.points.drawEdgesOf(ctx, state.at, store, focus, c);

@@ -6,7 +6,7 @@
   "use strict";
 
   const HEIGHT = 232;
-  const MARGIN = { left: 44, top: 40, right: 8, bottom: 36 };
+  const MARGIN = { left: 50, top: 40, right: 8, bottom: 36 };
   const LAMBDA = [-3, 3];
   const STEP = 0.05;
   const BINS = 48;
@@ -33,7 +33,7 @@
       numbers.append(HS.el("div", {}, HS.el("dt", {}, name), value));
       return value;
     });
-    const back = HS.el("button", { type: "button", class: "hs-panel-button", onclick: () => store.set({ rule: { multiplier: null } }) }, "Back to the model's λ");
+    const back = HS.el("button", { type: "button", class: "hs-button", onclick: () => store.set({ rule: { multiplier: null } }) }, "Back to the model's λ");
     el.append(numbers, back);
     const gauge = HS.chart.board(el, { label: "Gauge: spread divided by mean of the sampled distances", height: () => 62, base: drawGauge });
     const say = HS.chart.note(el);
@@ -56,13 +56,15 @@
       const p = area(width);
       const { sample, candidates } = state.data;
       HS.chart.axisY(ctx, p, "share of each", c, { wanted: 3, format: (v) => `${Math.round(100 * v)} %` });
-      HS.chart.bars(ctx, p, sample, c.line, sampleShare);
+      ctx.globalAlpha = 0.4;
+      HS.chart.bars(ctx, p, sample, c.muted, sampleShare);
+      ctx.globalAlpha = 1;
       ctx.save();
       ctx.beginPath();
       ctx.rect(p.x, p.y, Math.max(0, p.px(tau()) - p.x), p.height);
       ctx.clip();
       ctx.globalAlpha = 0.55;
-      HS.chart.bars(ctx, p, candidates, HS.MEANING.in, candidateShare);
+      HS.chart.bars(ctx, p, candidates, c.listen, candidateShare);
       ctx.restore();
       HS.chart.steps(ctx, p, candidates, c.ink, candidateShare);
       HS.chart.axisX(ctx, p, `distance of two patches (${rule().p === 2 ? "L2" : "L1"}, feature units)`, c, { wanted: 6 });
@@ -77,11 +79,11 @@
       const focus = store.focus(store.look.layer);
       if (focus !== null) rug(ctx, p, focus, c);
       const x = Math.max(p.x, Math.min(p.x + p.width, p.px(tau())));
-      HS.chart.line(ctx, x, p.y - 16, x, p.y + p.height, c.surface, 6);
-      HS.chart.line(ctx, x, p.y - 16, x, p.y + p.height, c.strong, 3);
+      HS.chart.line(ctx, x, p.y - 16, x, p.y + p.height, c.paper, 6);
+      HS.chart.line(ctx, x, p.y - 16, x, p.y + p.height, c.listen, 3);
       ctx.beginPath();
       ctx.arc(x, p.y - 18, 7, 0, 2 * Math.PI);
-      ctx.fillStyle = c.strong;
+      ctx.fillStyle = c.listen;
       ctx.fill();
       const left = x > p.x + p.width / 2;
       HS.chart.text(ctx, `τ = μ − ${HS.show(lambda())}·σ = ${HS.show(tau())}`, x + (left ? -12 : 12), p.y - 19, c.ink, left ? "right" : "left", "middle");
@@ -93,8 +95,8 @@
       for (let j = 0; j < width; j++) {
         const d = store.layer.distance[focus * width + j];
         const x = p.px(d);
-        HS.chart.line(ctx, x, p.y + p.height - 14, x, p.y + p.height, c.surface, 5);
-        HS.chart.line(ctx, x, p.y + p.height - 14, x, p.y + p.height, d < tau() ? HS.MEANING.in : c.muted, 3);
+        HS.chart.line(ctx, x, p.y + p.height - 14, x, p.y + p.height, c.paper, 5);
+        HS.chart.line(ctx, x, p.y + p.height - 14, x, p.y + p.height, d < tau() ? c.listen : c.muted, 3);
       }
     }
 
@@ -110,7 +112,7 @@
       HS.chart.text(ctx, `cv = σ/μ = ${cv().toFixed(2)}`, p.x, 10, c.ink, "left", "middle");
       if (limit < 2) HS.chart.text(ctx, `no edge from ${limit.toFixed(2)} on`, p.x + p.width, 10, c.bad, "right", "middle");
       const x = p.px(Math.min(2, cv()));
-      HS.chart.line(ctx, x, p.y - 4, x, p.y + p.height + 4, c.surface, 6);
+      HS.chart.line(ctx, x, p.y - 4, x, p.y + p.height + 4, c.paper, 6);
       HS.chart.line(ctx, x, p.y - 4, x, p.y + p.height + 4, c.ink, 3);
     }
 
@@ -161,7 +163,7 @@
       say(`${verdict()} ${from} (n = ${state.data.n.toLocaleString("en")}). Line: all candidates (n = ${store.layer.distance.length.toLocaleString("en")}); filled: those that became edges. Drag τ.`);
     }
 
-    const asleep = HS.el("p", { class: "hs-panel-note", hidden: true }, "This layer compares nothing with a threshold. Choose a layer of GreedyViG (greedy axes) to see one.");
+    const asleep = HS.el("p", { class: "hs-hint hs-panel-note", hidden: true }, "This layer compares nothing with a threshold. Choose a layer of GreedyViG (greedy axes) to see one.");
     el.append(asleep);
 
     function draw(changed) {
@@ -176,7 +178,7 @@
       if (stale) describe();
     }
 
-    return { draw, resize: () => (draw(), view.resize(), gauge.resize()), destroy: () => el.replaceChildren() };
+    return { draw, resize: () => (view.resize(), gauge.resize()), destroy: () => el.replaceChildren() };
   }
 
   HS.panel({ name: "threshold", title: "Threshold", available: (store) => store.layers.some(usable), mount });

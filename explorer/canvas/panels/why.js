@@ -69,7 +69,7 @@
       if (state.rows.has(key)) return state.rows.get(key);
       if (store.layer.rule.name !== "nearest" || HS.explain.columnOf(store.layer, pair.a, pair.b) >= 0) return null;
       state.rows.set(key, null);
-      const answer = store.lookup({ question: "row", layer: store.layer.name, patch: pair.a });
+      const answer = store.lookup({ question: "row", layer: here(), patch: pair.a });
       if (answer) {
         answer.then((found) => {
           if (!found || !found.values) return;
@@ -105,17 +105,17 @@
       const y = CROP / 2 + 4;
       const [left, right] = [w / 2 - 110, w / 2 + 110];
       crop(ctx, store.layer.grid, pair.a, left, y, CROP, c.ink);
-      crop(ctx, store.layer.keyGrid, pair.b, right, y, CROP, x.kept ? HS.MEANING.in : c.muted);
+      crop(ctx, store.layer.keyGrid, pair.b, right, y, CROP, x.kept ? c.listen : c.muted);
       const pooled = HS.pooled(store.layer) ? "cell " : "";
       HS.chart.text(ctx, `A · ${HS.place(pair.a, store.layer.grid)}`, left, y + CROP / 2 + 8, c.ink, "center", "top");
       HS.chart.text(ctx, `B · ${pooled}${HS.place(pair.b, store.layer.keyGrid)}`, right, y + CROP / 2 + 8, c.ink, "center", "top");
       const [from, to] = [right - CROP / 2 - 10, left + CROP / 2 + 10];
-      HS.chart.line(ctx, from, y, to + 8, y, x.kept ? c.strong : c.muted, x.kept ? 3 : 1.5, x.kept ? [] : [4, 4]);
+      HS.chart.line(ctx, from, y, to + 8, y, x.kept ? c.listen : c.muted, x.kept ? 3 : 1.5, x.kept ? [] : [4, 4]);
       ctx.beginPath();
       ctx.moveTo(to, y);
       ctx.lineTo(to + 10, y - 5);
       ctx.lineTo(to + 10, y + 5);
-      ctx.fillStyle = x.kept ? c.strong : c.muted;
+      ctx.fillStyle = x.kept ? c.listen : c.muted;
       ctx.fill();
       HS.chart.text(ctx, x.kept ? "A listens to B" : "A does not listen to B", w / 2, y - 8, c.ink, "center", "bottom");
       if (x.answered) HS.chart.text(ctx, "B listens to A too", w / 2, y + 8, c.muted, "center", "top");
@@ -131,7 +131,7 @@
         const kept = source !== own(pair.a) && HS.explain.explain(store.layer, graph(), store.look.rule, pair.a, source).kept;
         const inset = size / 2;
         ctx.globalAlpha = kept ? 1 : 0.4;
-        crop(ctx, store.layer.keyGrid, source, x + inset, y + inset, size - 8, kept ? HS.MEANING.in : c.line);
+        crop(ctx, store.layer.keyGrid, source, x + inset, y + inset, size - 8, kept ? c.listen : c.line);
         ctx.globalAlpha = 1;
         if (source === own(pair.a)) HS.chart.text(ctx, "A", x + inset, y + inset, c.ink, "center", "middle");
         if (source === pair.b) {
@@ -151,13 +151,13 @@
       const rule = HS.effectiveRule(store.layer, store.look.rule);
       const line = store.layer.rule.name === "axial-threshold" ? store.layer.rule.mean - rule.multiplier * store.layer.rule.std : x.kept || x.limit === null ? null : x.limit;
       const ends = line === null ? all : [...all, line];
-      const p = HS.chart.plot(w, h, { left: 8, right: 8, top: top + 24, bottom: 36 }, [Math.min(0, ...ends), Math.max(...ends) * 1.03], [0, 1]);
+      const p = HS.chart.plot(w, h, { left: 8, right: 8, top: top + 24, bottom: 36 }, axisEnds(ends), [0, 1]);
       HS.chart.axisX(ctx, p, unitOf(store.layer), c, { wanted: 6, format: HS.show });
       distances.forEach((d, j) => {
         const source = candidate(pair.a, j);
         if (source === own(pair.a)) return;
         const kept = HS.explain.explain(store.layer, graph(), store.look.rule, pair.a, source).kept;
-        HS.chart.line(ctx, p.px(d), p.y, p.px(d), p.y + p.height, kept ? c.strong : c.muted, kept ? 2.5 : 1);
+        HS.chart.line(ctx, p.px(d), p.y, p.px(d), p.y + p.height, kept ? c.listen : c.muted, kept ? 2.5 : 1);
       });
       if (line !== null) limit(ctx, p, line, c);
       if (x.distance === null) return;
@@ -233,6 +233,13 @@
     }
 
     return { draw, resize: () => view.resize(), destroy: () => el.replaceChildren() };
+  }
+
+  /** From 0 where all distances are positive, with a little room on both sides. */
+  function axisEnds(values) {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const room = 0.03 * (high - Math.min(low, high > 0 ? 0 : low) || 1);
+    return [low >= 0 ? 0 : low - room, high + room];
   }
 
   const HINT = [

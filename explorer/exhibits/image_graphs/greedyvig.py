@@ -22,6 +22,12 @@ MODEL = "greedyvig_micro"
 
 
 class GreedyViGControls(Controls):
+    model: Literal["greedyvig_micro", "GreedyViG_S"] = Field(
+        "greedyvig_micro",
+        title="Model",
+        description="Ours, trained on CIFAR-10; or a published configuration, which needs its checkpoint (see the README).",
+        json_schema_extra={"advanced": True},
+    )
     multiplier: float = Field(
         1.0, ge=-1.0, le=2.5, title="Strictness λ", description="An edge is kept when its distance is below mean − λ · deviation.",
         json_schema_extra={"step": 0.05},
@@ -56,11 +62,13 @@ def run(shown: np.ndarray, controls: GreedyViGControls, cuts: Sequence[Intervent
             return constructor(raw_features(shown, graph.grid).to(graph.candidates.device))
         return rebuilt(graph, constructor)
 
-    return look_at(MODEL, shown, cuts, None if controls == GreedyViGControls() else edit, segments, label)
+    return look_at(
+        controls.model, shown, cuts, None if controls.model_copy(update={"model": MODEL}) == GreedyViGControls() else edit, segments, label
+    )
 
 
 def explain_class(shown: np.ndarray, controls: GreedyViGControls, method: str, target: str, layer: str) -> Attribution:
-    return explain(MODEL, shown, method, runtime.class_index(MODEL, target), layer)
+    return explain(controls.model, shown, method, runtime.class_index(controls.model, target), layer)
 
 
 EXHIBIT = Exhibit(

@@ -69,7 +69,9 @@ def run(name: str, shown: np.ndarray, cuts: Sequence[Intervention] = (), edit: G
     with torch.inference_mode(), capture(loaded.model, edits=edits) as trace:
         logits = loaded.model(image)
     trace.require_finite()
-    return trace, Prediction(logits.cpu(), loaded.labels)
+    prediction = Prediction(logits.cpu(), loaded.labels)
+    prediction.require_finite("the prediction")
+    return Trace({name: structure.cpu() for name, structure in trace.structures.items()}), prediction
 
 
 def constructors(model: torch.nn.Module) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +21,12 @@ MODEL = "mobilevig_micro"
 
 
 class MobileViGControls(Controls):
+    model: Literal["mobilevig_micro", "mobilevig_ti", "mobilevig_s"] = Field(
+        "mobilevig_micro",
+        title="Model",
+        description="Ours, trained on CIFAR-10; or a published configuration, which needs its checkpoint (see the README).",
+        json_schema_extra={"advanced": True},
+    )
     step: int = Field(2, ge=1, le=7, title="Step K", description="Every K-th patch of the row and column. The model was trained with 2.")
     mirror: bool = Field(
         False,
@@ -44,7 +51,7 @@ def run(shown: np.ndarray, controls: MobileViGControls, cuts: Sequence[Intervent
     if controls.mirror:
         shown = np.ascontiguousarray(shown[:, ::-1])
         segments = _mirrored(segments)
-    scene = look_at(MODEL, shown, cuts, edit if controls.step != 2 else None, segments, label)
+    scene = look_at(controls.model, shown, cuts, edit if controls.step != 2 else None, segments, label)
     return scene.with_extras(svgaLab=True)
 
 
@@ -60,7 +67,9 @@ def _mirrored(segments: Labeller | None) -> Labeller | None:
 
 
 def explain_class(shown: np.ndarray, controls: MobileViGControls, method: str, target: str, layer: str) -> Attribution:
-    return explain(MODEL, shown[:, ::-1].copy() if controls.mirror else shown, method, runtime.class_index(MODEL, target), layer)
+    return explain(
+        controls.model, shown[:, ::-1].copy() if controls.mirror else shown, method, runtime.class_index(controls.model, target), layer
+    )
 
 
 EXHIBIT = Exhibit(

@@ -13,8 +13,9 @@ from pydantic import Field
 from explorer import runtime
 from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Paper, Scene, Wing
 from explorer.exhibits.image_graphs import claims
-from explorer.exhibits.image_graphs.look import explain, graph_of, look_at
-from models.image_graphs.edits import nearest, repositioned
+from explorer.exhibits.image_graphs.look import GraphEdit, explain, graph_of, look_at
+from models.image_graphs.constructors import DilatedKNN
+from models.image_graphs.edits import nearest, rebuilt
 from models.image_graphs.vig import relative_position
 from models.structures import Attribution, PatchGraph
 
@@ -22,6 +23,12 @@ MODEL = "pvig_micro"
 
 
 class ViGControls(Controls):
+    model: Literal["pvig_micro", "pvig_ti_224_gelu", "vig_ti_224_gelu"] = Field(
+        "pvig_micro",
+        title="Model",
+        description="Ours, trained on CIFAR-10; or a published configuration, which needs its checkpoint (see the README).",
+        json_schema_extra={"advanced": True},
+    )
     k: int = Field(
         6, ge=1, le=16, title="Neighbours k", description="How many patches each patch listens to. The model was trained with 6."
     )
@@ -39,19 +46,21 @@ class ViGControls(Controls):
     )
 
 
-def _edit(controls: ViGControls):
+def _edit(controls: ViGControls) -> GraphEdit | None:
     """The visitor's settings as a change of every graph; None when they are the model's own."""
-    if controls == ViGControls():
+    if controls.model_copy(update={"model": MODEL}) == ViGControls():
         return None
 
     def edit(graph: PatchGraph) -> PatchGraph:
-        if controls.position != "reference" and graph.features is not None:
-            pool = graph.grid[0] // graph.key_grid[0]
-            term = relative_position(graph.grid, graph.features.shape[1], pool, "aligned") if controls.position == "aligned" else None
-            graph = repositioned(graph, term)
-        available = graph.candidates.shape[2]
-        dilation = min(controls.dilation or graph.rule.settings["dilation"], available)
-        return nearest(graph, min(controls.k, available // dilation), dilation)
+        available = graph.key_grid[0] * graph.key_grid[1]
+        own = graph.rule.settings
+        dilation = min(controls.dilation or own["dilation"], available)
+        k = min(controls.k or own["k"], available // dilation)
+        if controls.position == "reference" or graph.position is None:
+            return nearest(graph, k, dilation)
+        pool, channels = graph.grid[0] // graph.key_grid[0], graph.features.shape[1] if graph.features is not None else 0
+        term = relative_position(graph.grid, channels, pool, "aligned") if controls.position == "aligned" else None
+        return rebuilt(graph, DilatedKNN(k, dilation), term)
 
     return edit
 
@@ -63,9 +72,11 @@ def label(index: int, graph: PatchGraph) -> str:
 
 def run(shown: np.ndarray, controls: ViGControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One picture through Pyramid ViG, with the visitor's k, dilation, position term and cuts."""
-    scene = look_at(MODEL, shown, cuts, _edit(controls), segments, label)
+    scene = look_at(controls.model, shown, cuts, _edit(controls), segments, label)
     first = graph_of(scene.layers[0])
-    return scene.with_extras(relpos=position_terms(first.grid, first.key_grid, 32))
+    if first.features is None or not first.pooled:
+        return scene
+    return scene.with_extras(relpos=position_terms(first.grid, first.key_grid, first.features.shape[1]))
 
 
 @lru_cache(maxsize=4)
@@ -76,7 +87,7 @@ def position_terms(grid: tuple[int, int], key_grid: tuple[int, int], channels: i
 
 
 def explain_class(shown: np.ndarray, controls: ViGControls, method: str, target: str, layer: str) -> Attribution:
-    return explain(MODEL, shown, method, runtime.class_index(MODEL, target), layer)
+    return explain(controls.model, shown, method, runtime.class_index(controls.model, target), layer)
 
 
 EXHIBIT = Exhibit(
