@@ -35,7 +35,7 @@ class _OneLine(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         alone = kwargs.pop("standalone_mode", True)
         try:
-            status = super().main(*args, standalone_mode=False, **kwargs)
+            status = super().main(*args, **{**kwargs, "standalone_mode": False})
         except (typer.Abort, KeyboardInterrupt):
             _say("stopped")
             status = 130

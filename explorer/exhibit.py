@@ -38,6 +38,8 @@ class Controls(BaseModel):
     @classmethod
     def parse(cls, values: Mapping[str, Any] | None) -> Controls:
         """Validated controls. Raises BadRequest with one sentence per wrong value."""
+        if values is not None and not isinstance(values, Mapping):
+            raise BadRequest(f"the settings must be names and values; there are {', '.join(cls.model_fields)}")
         try:
             return cls.model_validate(dict(values or {}))
         except ValidationError as error:
@@ -51,6 +53,8 @@ class Controls(BaseModel):
 
 def _widget(name: str, info: Any) -> dict[str, Any]:
     extra = info.json_schema_extra or {}
+    if info.is_required():
+        raise TypeError(f"control {name!r} must have a default")
     widget = {"name": name, "label": info.title or name.replace("_", " "), "hint": info.description or "", "value": info.default, **extra}
     kind = info.annotation
     if get_origin(kind) is Literal:
@@ -68,8 +72,7 @@ def _sentence(cls: type[Controls], error: Mapping[str, Any]) -> str:
     name = str(error["loc"][0]) if error["loc"] else "?"
     if error["type"] == "extra_forbidden":
         return f"there is no control named {name[:40]!r}; there are {', '.join(cls.model_fields)}"
-    given = repr(error.get("input"))
-    given = given if len(given) <= 40 else given[:37] + "…"
+    given = _brief(error.get("input"))
     widget = next((w for w in cls.widgets() if w["name"] == name), None)
     if widget is None:
         return f"{name}: {error['msg']}"
@@ -79,6 +82,18 @@ def _sentence(cls: type[Controls], error: Mapping[str, Any]) -> str:
         "range": lambda: f"a number from {widget['min']} to {widget['max']}",
     }[widget["kind"]]()
     return f"{name} is {given}; it must be {wanted}"
+
+
+def _brief(value: Any) -> str:
+    """A value as a few words, however large or deeply nested it is."""
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, Mapping):
+        return "a group of values"
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a very large number"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "…"
 
 
 # ---------------------------------------------------------------------------------------------------------- the scene

@@ -8,6 +8,8 @@
   const ANCHORS = {
     cividis: "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 8c8878 9b9476 aba072 bcae6c cdbb63 dec958 f0d846 fee838",
     viridis: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+    // Edge length lies on a darkened picture, where the dark end of cividis would vanish: its bright part, from grey on.
+    length: "6f7073 7d7c78 8c8878 9b9476 aba072 bcae6c cdbb63 dec958 f0d846 fee838",
     diverging: "0b4f94 2f78b7 69a5d3 a9cde6 f1f1ef f6cd9c eda456 cf7416 9a4a00",
   };
 
@@ -25,7 +27,7 @@
 
   const LUT = Object.fromEntries(Object.entries(ANCHORS).map(([name, anchors]) => [name, table(anchors)]));
 
-  /** CSS colour of t in 0..1 on a map: "cividis", "viridis" or "diverging" (0.5 is its centre). */
+  /** CSS colour of t in 0..1 on a map: "cividis", "viridis", "length" or "diverging" (0.5 is its centre). */
   function ramp(name, t) {
     const i = 3 * Math.round(255 * Math.min(1, Math.max(0, t)));
     const lut = LUT[name];

@@ -65,32 +65,35 @@
   }
 
   const LEVELS = 8;
-  const level = (value) => Math.min(LEVELS - 1, Math.floor(value * LEVELS));
+
+  /** How heavy an edge looks, 0..1. Shares of channels are small numbers, so their square root; the order stays. */
+  const edgeWeight = (strength) => Math.round(Math.sqrt(strength) * LEVELS) / LEVELS;
 
   /**
    * Edges in one colour (or by length), width and opacity by strength; drawn in a few batches whatever their number.
-   * @param style {colour, colourOf(e) → css, dash, width, alpha, arrows, halo}
+   * @param style {colour, colourOf(e) → css, dash, width, alpha, arrows, halo, weight: the same for all edges}
    */
   function drawEdges(ctx, frame, layer, graph, edges, style) {
     const batches = new Map();
     for (const e of edges) {
       const colour = style.colourOf ? style.colourOf(e) : style.colour;
-      const key = `${level(graph.strength[e])} ${graph.wrap[e]} ${colour}`;
-      if (!batches.has(key)) batches.set(key, { line: new Path2D(), heads: new Path2D(), colour, wrap: graph.wrap[e], strength: graph.strength[e] });
+      const weight = style.weight ?? edgeWeight(graph.strength[e]);
+      const key = `${weight} ${graph.wrap[e]} ${colour}`;
+      if (!batches.has(key)) batches.set(key, { line: new Path2D(), heads: new Path2D(), colour, wrap: graph.wrap[e], weight });
       const batch = batches.get(key);
       const curves = edgeCurves(frame, layer, graph, e);
       for (const piece of curves) trace(batch.line, piece);
-      if (style.arrows) arrowHead(batch.heads, curves[curves.length - 1], 4.5 + 3 * graph.strength[e]);
+      if (style.arrows) arrowHead(batch.heads, curves[curves.length - 1], 4.5 + 3 * weight);
     }
     ctx.save();
     ctx.lineCap = "round";
-    for (const batch of [...batches.values()].sort((a, b) => a.strength - b.strength)) strokeBatch(ctx, batch, style);
+    for (const batch of [...batches.values()].sort((a, b) => a.weight - b.weight)) strokeBatch(ctx, batch, style);
     ctx.restore();
   }
 
   function strokeBatch(ctx, batch, style) {
-    const width = style.width * (0.45 + 1.2 * batch.strength);
-    ctx.globalAlpha = style.alpha * (0.4 + 0.6 * batch.strength);
+    const width = style.width * (0.4 + 0.9 * batch.weight);
+    ctx.globalAlpha = style.alpha * (0.4 + 0.6 * batch.weight);
     ctx.setLineDash(batch.wrap ? [2, 3] : style.dash || []);
     if (style.halo && !batch.wrap) {
       ctx.strokeStyle = "rgb(0 0 0 / 0.55)";
@@ -101,7 +104,7 @@
     ctx.lineWidth = width;
     ctx.stroke(batch.line);
     if (style.arrows) {
-      ctx.globalAlpha = Math.min(1, style.alpha * (0.6 + 0.4 * batch.strength));
+      ctx.globalAlpha = Math.min(1, style.alpha * (0.6 + 0.4 * batch.weight));
       ctx.fill(batch.heads);
     }
   }
@@ -231,6 +234,6 @@
     if (image && image.complete && image.naturalWidth) ctx.drawImage(image, frame.x, frame.y, frame.width, frame.height);
   }
 
-  Object.assign(HS, { GUTTER, cellRect, cellCentre, cellAt, edgeCurves, drawEdges, strongest, drawVeil, drawGrid, drawCell, drawLetter });
+  Object.assign(HS, { GUTTER, cellRect, cellCentre, cellAt, edgeCurves, edgeWeight, drawEdges, strongest, drawVeil, drawGrid, drawCell, drawLetter });
   Object.assign(HS, { drawCross, drawHeat, heatColour, drawPicture });
 })();

@@ -60,7 +60,7 @@
         const canvas = HS.el("canvas", { "aria-hidden": true });
         const mark = HS.el("span", { class: "hs-film-mark", "aria-hidden": true });
         const name = HS.el("span", { class: "hs-film-name" }, HS.shortLabel(layer));
-        const button = HS.el("button", { type: "button", class: "hs-thumb", title: layer.label, onclick: () => go(index) }, canvas, mark, name);
+        const button = HS.el("button", { type: "button", class: "hs-film-thumb", title: layer.label, onclick: () => go(index) }, canvas, mark, name);
         button.addEventListener("keydown", (event) => {
           const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
           if (!by || !thumbs[index + by]) return;
@@ -81,7 +81,7 @@
 
     function markCurrent() {
       thumbs.forEach(({ button, mark }, index) => {
-        const letters = [index === store.look.layer && "A", index === store.look.compare && "B"].filter(Boolean);
+        const letters = [index === store.look.layer && "1", index === store.look.compare && "2"].filter(Boolean);
         button.setAttribute("aria-current", String(index === store.look.layer));
         mark.textContent = store.look.compare !== null ? letters.join("") : "";
       });

@@ -211,6 +211,20 @@
     return found;
   }
 
+  /** Candidates that the rule looked at for a patch and did not keep: too far, or skipped by the dilation. */
+  function rejected(layer, graph, rule, patch) {
+    const width = layer.candidates.shape[1];
+    const { k, dilation } = effectiveRule(layer, rule);
+    const looked = layer.rule.name === "axial-threshold" ? width : dilation > 1 ? Math.min(width, (k - 1) * dilation + 1) : 0;
+    const kept = new Set(graph.slot.subarray(graph.offsets[patch], graph.offsets[patch + 1]));
+    const found = [];
+    for (let j = 0; j < looked; j++) {
+      const source = layer.candidates[patch * width + j];
+      if (!kept.has(j) && (source !== patch || pooled(layer))) found.push(source);
+    }
+    return found;
+  }
+
   /** How many patches each patch listens to, Float32 [N]. */
   const inDegree = (graph) => Float32Array.from({ length: graph.n }, (_, t) => graph.offsets[t + 1] - graph.offsets[t]);
   /** How many patches listen to each key cell, Float32 [M]. */
@@ -262,5 +276,5 @@
   }
 
   Object.assign(HS, { pooled, isAxial, ruleControls, effectiveRule, ruleKey, ruleDiffers, buildGraph, mapCell, cellsInside, centre, edgesOf });
-  Object.assign(HS, { inDegree, outDegree, components, isolated, difference });
+  Object.assign(HS, { inDegree, outDegree, rejected, components, isolated, difference });
 })();

@@ -31,7 +31,7 @@
     if (look.direction !== "in") entries.push(entry(sample(HS.MEANING.out, "dashed"), "is heard by"));
     if (look.colour === "length") {
       const reach = Math.hypot(layer.grid[0] - 1, layer.grid[1] - 1);
-      return [...entries.map(withoutColour), scaleEntry("length", "cividis", "0", `${HS.show(reach)} patches`)];
+      return [...entries.map(withoutColour), scaleEntry("length", "length", "0", `${HS.show(reach)} patches`)];
     }
     return [...entries, entry("", layer.share ? "thick: wins many channels" : layer.distance ? "thick: close" : "")];
   }
@@ -56,13 +56,15 @@
   }
 
   function graphFacts(store) {
-    const graph = store.graph(store.look.layer);
-    const alone = HS.isolated(graph, store.layer).reduce((a, b) => a + b, 0);
+    const { layer, look } = store;
+    const graph = store.graph(look.layer);
+    const alone = HS.isolated(graph, layer).reduce((a, b) => a + b, 0);
     const wrapped = graph.wrap.reduce((a, b) => a + b, 0);
     const facts = [];
     if (wrapped) facts.push(`fine dots: ${HS.percent(wrapped / graph.m)} of the edges go round the border`);
+    if (layer.rule.name === "axial-threshold" || HS.effectiveRule(layer, look.rule).dilation > 1) facts.push("thin frame: looked at, not kept");
     if (alone) facts.push(`${HS.plural(alone, "patch", "patches")} without any edge`);
-    if (store.look.all && graph.m > 5000) facts.push("the strongest 5 000 edges are drawn");
+    if (look.all && graph.m > 5000) facts.push("the strongest 5 000 edges are drawn");
     return facts.map((fact) => entry("", fact));
   }
 
@@ -86,7 +88,7 @@
     if (compare === null) return "";
     const [a, b] = [sourcesOf(store, layer, patch), sourcesOf(store, compare, store.across(layer, patch, compare))];
     const sameGrid = String(store.layers[layer].keyGrid) === String(store.layers[compare].keyGrid);
-    return `. B: listens to ${b.length}${sameGrid ? `, ${b.filter((source) => a.includes(source)).length} of them shared` : ""}`;
+    return ` · in 2: listens to ${b.length}${sameGrid ? `, ${b.filter((source) => a.includes(source)).length} shared` : ""}`;
   }
 
   function sourcesOf(store, layerIndex, patch) {
@@ -114,7 +116,8 @@
           keys.replaceChildren(...edgeEntries(store), ...heatEntries(store), ...graphFacts(store));
         }
         const text = sentence(store);
-        words.textContent = text || "Point at a patch to see whom it listens to. Click to keep it.";
+        words.title = text;
+        words.textContent = text || "Point at a patch or tap it to see whom it listens to; once more to keep it.";
         clearTimeout(timer);
         timer = setTimeout(() => {
           if (spoken.textContent !== text) spoken.textContent = text;

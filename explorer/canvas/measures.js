@@ -35,7 +35,10 @@
     const source = HS.el("p", { class: "hs-hint" }, measure.source ? `Source: ${measure.source}` : "");
     const details = HS.el("details", { class: "hs-measure", open: opened.has(measure.key) }, summary, formula, source);
     details.addEventListener("toggle", () => (details.open ? opened.add(measure.key) : opened.delete(measure.key)));
-    return HS.el("li", {}, details, HS.el("p", { class: "hs-hint" }, measure.hint));
+    const hint = HS.el("p", { class: "hs-hint" }, measure.hint);
+    // What is fine takes one line; its sentence waits with the formula.
+    if (measure.level === "good") details.insertBefore(hint, formula);
+    return HS.el("li", {}, details, measure.level === "good" ? null : hint);
   }
 
   /** @returns {{draw(changed)}} */

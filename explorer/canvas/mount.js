@@ -3,6 +3,7 @@
   "use strict";
 
   const PROGRESS_AFTER = 300; // milliseconds
+  const MAX_ABOVE = 240; // pixels; further down the page the stage does not try to fill the window
 
   // ---------------------------------------------------------------------------------------------- theme and size
 
@@ -156,9 +157,9 @@
     ];
 
     /** Marks the region that a story step speaks of: "canvas", "film", "prediction", "diagnostics", "controls", "panel:name". */
-    function highlight(name) {
+    function highlight(name, outlined) {
       const [region, tab] = (name || "").split(":");
-      for (const [key, part] of Object.entries(parts)) part.classList.toggle("hs-lit", key === region);
+      for (const [key, part] of Object.entries(parts)) part.classList.toggle("hs-lit", outlined && key === region);
       if (tab) store.set({ tab });
     }
 
@@ -171,7 +172,10 @@
       }
     }
 
-    const stopAnswers = store.onAnswer("refusal", (answer) => messages.refuse(answer.message));
+    const stopAnswers = store.onAnswer("refusal", (answer) => {
+      messages.refuse(answer.message);
+      if (answer.request == null) store.settle("run");
+    });
     const stop = store.subscribe(draw);
     const resizer = new ResizeObserver(() => tabs.resize());
     resizer.observe(parts.panel);
@@ -229,6 +233,9 @@
     let store = null;
     const stopTheme = watchTheme(root, () => store && store.touch("theme"));
     const observer = new ResizeObserver(() => {
+      // What stands above belongs to the page; the main act fills the rest of the window.
+      const above = root.getBoundingClientRect().top + window.scrollY;
+      if (above < MAX_ABOVE) root.style.setProperty("--hs-offset", `${Math.round(above) + 2}px`);
       const size = sizeOf(root.clientWidth);
       if (root.dataset.size === size) return;
       root.dataset.size = size;

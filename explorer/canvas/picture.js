@@ -13,7 +13,7 @@
   /** Where the one or two pictures lie in a box: [{layer, frame, name}]. */
   function panesIn(width, height, { look, layers: all }) {
     const two = look.compare !== null && !look.difference;
-    const [layers, names] = two ? [[look.layer, look.compare], ["A", "B"]] : [[look.layer], [""]];
+    const [layers, names] = two ? [[look.layer, look.compare], ["1", "2"]] : [[look.layer], [""]];
     const gutter = layers.some((layer) => HS.isAxial(all[layer])) ? HS.GUTTER : 5;
     const beside = !two || width >= height;
     const [cols, rows] = beside ? [layers.length, 1] : [1, layers.length];
@@ -50,7 +50,7 @@
     const byLength = store.look.colour === "length";
     return {
       colour: HS.MEANING[way],
-      colourOf: byLength ? (e) => HS.ramp("cividis", graph.length[e] / reach) : null,
+      colourOf: byLength ? (e) => HS.ramp("length", graph.length[e] / reach) : null,
       dash: way === "out" ? [7, 5] : [],
       width: 2.6,
       alpha: faint ? 0.55 : 1,
@@ -95,8 +95,7 @@
   function drawDifference(ctx, frame, diff, focus, style) {
     for (const [part, which, layer, dash] of DIFFERENCE_STYLES) {
       const edges = focus ? diff[part].filter(touches(diff[which], diff[layer], focus)) : diff[part].slice(0, MAX_EDGES);
-      const flat = { ...diff[which], strength: new Float32Array(diff[which].m).fill(0.6) };
-      HS.drawEdges(ctx, frame, diff[layer], flat, edges, { ...style, colour: HS.MEANING[part], dash });
+      HS.drawEdges(ctx, frame, diff[layer], diff[which], edges, { ...style, colour: HS.MEANING[part], dash, weight: 0.7 });
     }
   }
 
@@ -143,6 +142,7 @@
     const groups = lit.map((focus) => ({ focus, ...HS.edgesOf(graph, layer, focus.patch, focus.direction) }));
     if (lit.length) paintVeil(ctx, pane, store, layer, graph, groups, diff, rows);
     if (active && store.look.grid === "auto") HS.drawGrid(ctx, pane.frame, layer.grid);
+    if (lit.length && !diff) paintRejected(ctx, pane, store, layer, graph, lit[lit.length - 1]);
     for (const group of groups) {
       const faint = main !== null && group.focus !== main;
       if (diff) drawDifference(ctx, pane.frame, diff, group.focus, { ...litStyle(store, layer, graph, "in", faint), colourOf: null });
@@ -164,12 +164,25 @@
     else HS.drawVeil(ctx, pane.frame, holes, store.look.heat ? 0.35 : 0.66);
   }
 
+  /** Patches that the rule looked at without making an edge: thin frames. */
+  function paintRejected(ctx, pane, store, layer, graph, focus) {
+    if (focus.direction === "out") return;
+    for (const source of HS.rejected(layer, graph, store.look.rule, focus.patch)) {
+      const [x, y, w, h] = HS.cellRect(pane.frame, layer.keyGrid, source);
+      ctx.setLineDash([2, 2]);
+      ctx.lineWidth = 1;
+      ctx.strokeStyle = "rgb(255 255 255 / 0.65)";
+      ctx.strokeRect(x + 1.5, y + 1.5, w - 3, h - 3);
+    }
+    ctx.setLineDash([]);
+  }
+
   function paintGroup(ctx, pane, store, layer, graph, group, faint) {
     for (const way of ["out", "in"]) {
       const [edges, cut] = splitCut(store, pane, graph, group[way]);
       HS.drawEdges(ctx, pane.frame, layer, graph, edges, litStyle(store, layer, graph, way, faint));
       for (const rect of litCells(pane.frame, layer, graph, edges, way)) HS.drawCell(ctx, rect, HS.MEANING[way], faint ? 1 : 1.5, way === "out" ? [4, 3] : []);
-      const style = { colour: HS.MEANING.cut, dash: [1, 5], width: 1.4, alpha: 0.9, arrows: false, halo: true };
+      const style = { colour: HS.MEANING.cut, dash: [1, 5], width: 2, weight: 0.8, alpha: 1, arrows: false, halo: false };
       HS.drawEdges(ctx, pane.frame, layer, graph, cut, style);
     }
   }
@@ -292,6 +305,7 @@
       overlay,
       draw(changed) {
         if (changed.has("payload")) loadImages();
+        element.classList.toggle("hs-two", store.look.compare !== null && !store.look.difference);
         if (BASE_KEYS.some((key) => changed.has(key)) || changed.has("theme")) stale = true;
         keeper.want();
         frame();

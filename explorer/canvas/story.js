@@ -15,7 +15,7 @@
   }
 
   /**
-   * @param highlight fn(name or null) marks a part of the page
+   * @param highlight fn(name or null, outlined) turns to a part of the page; outlined when the visitor took the step
    * @returns {{draw(changed), go(by), apply(step), destroy()}}
    */
   function createStory(element, store, highlight) {
@@ -27,6 +27,7 @@
     const words = HS.el("div", { class: "hs-story-words", "aria-live": "polite" }, HS.el("div", { class: "hs-story-title" }, number, title), text);
     element.append(back, words, next);
     element.setAttribute("tabindex", "0");
+    let stepped = false;
     let waiting = null; // look to apply when the run that a step asked for has come
 
     const steps = () => store.payload.story;
@@ -48,6 +49,7 @@
     }
 
     function apply(index) {
+      stepped = true;
       const needed = runNeeded(steps()[index], store.payload);
       if (needed && HS.askRun(store, needed) !== null) {
         waiting = index;
@@ -70,6 +72,9 @@
       go(by);
     }
 
+    const stop = store.onAnswer("refusal", (answer) => {
+      if (answer.name === "run") waiting = null;
+    });
     element.addEventListener("keydown", keys);
     document.addEventListener("keydown", remote);
     return {
@@ -90,9 +95,12 @@
         text.textContent = step.text;
         back.disabled = store.look.step === 0;
         next.disabled = store.look.step === steps().length - 1;
-        highlight(step.highlight || null);
+        highlight(step.highlight || null, stepped);
       },
-      destroy: () => document.removeEventListener("keydown", remote),
+      destroy() {
+        stop();
+        document.removeEventListener("keydown", remote);
+      },
     };
   }
 

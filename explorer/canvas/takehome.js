@@ -25,10 +25,10 @@
   }
 
   function svgEdge(frame, layer, graph, e, way) {
-    const strength = graph.strength[e];
+    const weight = HS.edgeWeight(graph.strength[e]);
     const d = HS.edgeCurves(frame, layer, graph, e).map(([x1, y1, bx, by, x2, y2]) => `M${number(x1)} ${number(y1)}Q${number(bx)} ${number(by)} ${number(x2)} ${number(y2)}`);
     const dash = graph.wrap[e] ? ' stroke-dasharray="2 4"' : way === "out" ? ' stroke-dasharray="7 5"' : "";
-    return `<path d="${d.join("")}" stroke="${HS.MEANING[way]}" stroke-width="${number(0.9 + 2.4 * strength)}" stroke-opacity="${number(0.4 + 0.6 * strength)}"${dash} marker-mid="url(#head)"/>`;
+    return `<path d="${d.join("")}" stroke="${HS.MEANING[way]}" stroke-width="${number(1.2 + 2.6 * weight)}" stroke-opacity="${number(0.4 + 0.6 * weight)}"${dash}/>`;
   }
 
   /** The current layer over the picture, as the text of an SVG file. */

@@ -6,11 +6,11 @@
   "use strict";
 
   const METHODS = [
-    ["integrated gradients", "Integrated gradients", "Adds up the slope from the mean colour to the picture (Sundararajan et al. 2017)"],
-    ["occlusion", "Occlusion", "Covers one patch at a time and watches the score (Zeiler, Fergus 2014)"],
-    ["grad-cam", "Grad-CAM", "Weighs the feature maps of this layer by their gradient (Selvaraju et al. 2017)"],
+    ["integrated gradients", "Gradients", "Integrated gradients: adds up the slope from the mean colour to the picture (Sundararajan et al. 2017)"],
+    ["occlusion", "Occlusion", "Occlusion: covers one patch at a time and watches the score (Zeiler, Fergus 2014)"],
+    ["grad-cam", "Grad-CAM", "Grad-CAM: weighs the feature maps of this layer by their gradient (Selvaraju et al. 2017)"],
   ];
-  const DEGREES = [["heard", "how many listen to it", "Out-degree: hubs are bright"], ["listens", "how many it listens to", "In-degree"]];
+  const DEGREES = [["heard", "out", "How many listen to it (out-degree): hubs are bright"], ["listens", "in", "How many it listens to (in-degree)"]];
   const TOP = 18;
   const BOTTOM = 26;
   const GAP = 14;
@@ -69,7 +69,7 @@
       const [left, right] = frames(width);
       const image = HS.chart.picture(store, () => view.draw(true));
       HS.chart.text(ctx, "Speaks for the class", left.x, 6, c.ink, "left", "top");
-      HS.chart.text(ctx, DEGREES.find(([name]) => name === state.degree)[1].replace(/^./, (t) => t.toUpperCase()), right.x, 6, c.ink, "left", "top");
+      HS.chart.text(ctx, HS.heatTitle(state.degree), right.x, 6, c.ink, "left", "top");
       drawAttribution(ctx, left, image, c);
       const values = degree();
       const max = Math.max(1, ...values);
@@ -141,6 +141,7 @@
     }
 
     function draw(changed) {
+      if (HS.chart.onlyHover(changed)) return view.draw(false);
       fillClasses();
       const graph = store.graph(store.look.layer);
       const listens = HS.inDegree(graph);

@@ -26,6 +26,9 @@
   /** True on the first drawing, on a new payload and when one of the keys changed. */
   const touched = (changed, ...keys) => !changed || changed.has("payload") || keys.some((key) => changed.has(key));
 
+  /** True when nothing but the pointer moved: words and bases stay as they are. */
+  const onlyHover = (changed) => Boolean(changed) && changed.size === 1 && changed.has("hover");
+
   /**
    * Two stacked canvases that fill the width of their parent.
    * @param spec.height (width) → height in CSS pixels
@@ -255,5 +258,5 @@
     };
   }
 
-  HS.chart = { FONT, colours, touched, board, plot, text, upright, line, axisX, axisY, bars, steps, picture, segmentsOn, groupColour, about, choice, note };
+  HS.chart = { FONT, colours, touched, onlyHover, board, plot, text, upright, line, axisX, axisY, bars, steps, picture, segmentsOn, groupColour, about, choice, note };
 })();

@@ -10,8 +10,8 @@
   const HEIGHT = 178;
 
   const WAYS = {
-    listens: { title: "Listens to (in-degree)", unit: "patches it listens to", meaning: "in", ink: "listen", values: (g) => HS.inDegree(g), grid: (l) => l.grid, side: "target" },
-    heard: { title: "Is listened to by (out-degree)", unit: "patches that listen to it", meaning: "out", ink: "heard", values: (g) => HS.outDegree(g), grid: (l) => l.keyGrid, side: "key" },
+    listens: { title: "Listens to (in-degree)", unit: "patches it listens to", values: (g) => HS.inDegree(g), grid: (l) => l.grid, side: "target" },
+    heard: { title: "Is listened to by (out-degree)", unit: "patches that listen to it", values: (g) => HS.outDegree(g), grid: (l) => l.keyGrid, side: "key" },
   };
 
   /** The numbers of one direction: values per cell, their bins, mean, and the cells of each bin. */
@@ -68,20 +68,10 @@
       const f = mapFrame(width);
       if (bar >= 0) {
         const one = { ...state.data.bins, counts: state.data.bins.counts.map((n, i) => (i === bar ? n : 0)) };
-        HS.chart.bars(ctx, area(width), one, c[way.ink]);
-        outline(ctx, area(width), bar, c.ink);
+        HS.chart.bars(ctx, area(width), one, c.ink);
       }
-      if (state.bar >= 0) HS.minimap.lightUp(ctx, f, grid(), state.data.cells[bar], HS.MEANING[way.meaning]);
+      if (state.bar >= 0) HS.minimap.lightUp(ctx, f, grid(), state.data.cells[bar]);
       else if (focus !== null) HS.minimap.mark(ctx, f, grid(), focus);
-    }
-
-    function outline(ctx, p, bar, colour) {
-      const { bins } = state.data;
-      const [left, right] = [p.px(bins.start + bar * bins.width), p.px(bins.start + (bar + 1) * bins.width)];
-      ctx.strokeStyle = colour;
-      ctx.lineWidth = 1;
-      const top = p.py(bins.counts[bar]);
-      ctx.strokeRect(left + 0.5, top, right - left - 1, p.y + p.height - top);
     }
 
     /** The focused patch on this chart's grid. */

@@ -1,6 +1,6 @@
 /**
  * Numbers of the layers, one strip each: what happens to edges and features with depth. The current layer is marked; a
- * click or the arrow keys go to another one. k and dilation of nearest-neighbour layers are drawn as steps.
+ * click or the arrow keys go to another one. Where k or dilation change with depth, they are drawn as steps.
  */
 (() => {
   "use strict";
@@ -52,7 +52,7 @@
       });
     for (const name of ["k", "dilation"]) {
       const list = payload.layers.map((layer) => (layer.rule.name === "nearest" && layer.rule[name] != null ? layer.rule[name] : null));
-      if (known(list).length) strips.push({ key: name, title: TITLES[name], unit: "", values: list, range: [0, most(list, 1)], stepped: true });
+      if (new Set(known(list)).size > 1) strips.push({ key: name, title: TITLES[name], unit: "", values: list, range: [0, most(list, 1)], stepped: true });
     }
     return strips;
   }
@@ -82,7 +82,7 @@
     const state = { over: null };
     const view = HS.chart.board(el, {
       label: "Numbers of every layer. Arrow keys change the layer.",
-      height: () => strips.length * STRIP + 26,
+      height: () => strips.length * STRIP + 36,
       base,
       over,
       move,
@@ -106,7 +106,7 @@
       const bottom = strips.length * STRIP + 4;
       const every = Math.ceil(count / 12);
       for (let i = 0; i < count; i += every) HS.chart.text(ctx, String(i + 1), px(i, width), bottom, c.muted, "center", "top");
-      HS.chart.text(ctx, "layer", 0, bottom, c.ink, "left", "top");
+      HS.chart.text(ctx, "layer", 0, bottom, c.muted, "left", "top");
       groupLines(ctx, width, bottom, c);
     }
 
@@ -143,8 +143,9 @@
 
     function over(ctx, width, height, c) {
       const shown = state.over ?? store.look.layer;
-      column(ctx, width, height, store.look.layer, c.accent, 0.16);
-      if (state.over !== null && state.over !== store.look.layer) column(ctx, width, height, state.over, c.muted, 0.14);
+      HS.chart.text(ctx, store.layers[shown].label, LEFT + (width - LEFT - RIGHT) / 2, height - 2, c.ink, "center", "bottom");
+      column(ctx, width, height - 14, store.look.layer, c.accent, 0.16);
+      if (state.over !== null && state.over !== store.look.layer) column(ctx, width, height - 14, state.over, c.muted, 0.14);
       strips.forEach((strip, n) => {
         const value = strip.values[shown];
         const y = n * STRIP + 7;

@@ -98,8 +98,8 @@
       ctx.lineWidth = 1;
       ctx.stroke();
       ctx.globalAlpha = alpha;
-      const image = HS.chart.picture(store, () => view.draw(true));
       const size = thumb(width, height);
+      const image = HS.points.shrink(HS.chart.picture(store, () => view.draw(true)), store.layer.grid, size);
       for (let i = 0; i < state.at.x.length; i++) HS.points.thumbnail(ctx, image, store.layer.grid, i, state.at.x[i], state.at.y[i], size);
       ctx.globalAlpha = 1;
     }
@@ -147,6 +147,7 @@
     }
 
     function draw(changed) {
+      if (HS.chart.onlyHover(changed)) return view.draw(false);
       if (store.host.live && source.status(key()) === "none" && !store.asking("run")) ask();
       view.draw(HS.chart.touched(changed, "layer", "rule", "answer"));
       describe(source.status(key()));

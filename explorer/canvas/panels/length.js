@@ -22,17 +22,17 @@
     const layer = store.layer;
     const graph = store.graph(store.look.layer);
     const pairs = chanceLengths(layer);
-    const reach = pairs.reduce((a, v) => Math.max(a, v), 1);
+    const reach = Math.max(1, ...pairs.length);
     const width = reach > 30 ? 2 : reach > 8 ? 1 : 0.5;
     // Bins stand around 0, width, 2·width, …: lengths along rows and columns are whole numbers.
-    const bins = (values) => HS.maths.histogram(values, -width / 2, width, Math.ceil(reach / width + 0.5));
+    const bins = (values, weights) => HS.maths.histogram(values, -width / 2, width, Math.ceil(reach / width + 0.5), weights);
     const wrapped = graph.length.filter((_, e) => graph.wrap[e]);
     return {
       graph,
       bins: bins(graph.length),
       wrapped: bins(wrapped),
-      random: bins(pairs),
-      pairs: pairs.length,
+      random: bins(pairs.length, pairs.weight),
+      pairs: pairs.total,
       median: HS.maths.quantile(graph.length, 0.5),
       ninety: HS.maths.quantile(graph.length, 0.9),
       wrap: wrapped.length / graph.m,
@@ -83,7 +83,7 @@
       const focus = store.focus(store.look.layer);
       if (state.bar >= 0) {
         const { bins } = state.data;
-        HS.chart.bars(ctx, p, { ...bins, counts: bins.counts.map((n, i) => (i === state.bar ? n : 0)) }, c.listen, edgeShare);
+        HS.chart.bars(ctx, p, { ...bins, counts: bins.counts.map((n, i) => (i === state.bar ? n : 0)) }, c.ink, edgeShare);
         HS.drawVeil(ctx, f, [], 0.5);
         drawEdges(ctx, f, edgesOfBar());
         return;

@@ -38,16 +38,17 @@
 
   /**
    * Counts per bin [start + i·width, start + (i+1)·width); the last bin holds its right end too.
+   * `weights` say how often each value counts (once, when left out).
    * @returns {{start, width, counts: Uint32Array, bin: (value) => number}} bin is −1 outside
    */
-  function histogram(values, start, width, count) {
+  function histogram(values, start, width, count, weights = null) {
     const end = start + width * count;
     const bin = (v) => (v === end ? count - 1 : v >= start && v < end ? Math.min(count - 1, Math.floor((v - start) / width)) : -1);
     const counts = new Uint32Array(count);
-    for (const v of values) {
+    values.forEach((v, at) => {
       const i = bin(v);
-      if (i >= 0) counts[i]++;
-    }
+      if (i >= 0) counts[i] += weights ? weights[at] : 1;
+    });
     return { start, width, counts, bin };
   }
 
@@ -121,34 +122,55 @@
     return found;
   }
 
-  /** Distances of all pairs (cell of keyGrid, patch of grid) in patches, a patch with itself left out. */
-  function pairLengths(grid, keyGrid) {
-    const same = grid[0] === keyGrid[0] && grid[1] === keyGrid[1];
-    const [cells, patches] = [keyGrid[0] * keyGrid[1], grid[0] * grid[1]];
-    const lengths = new Float32Array(cells * patches - (same ? patches : 0));
-    let at = 0;
-    for (let key = 0; key < cells; key++) {
-      const row = ((Math.floor(key / keyGrid[1]) + 0.5) * grid[0]) / keyGrid[0] - 0.5;
-      const col = (((key % keyGrid[1]) + 0.5) * grid[1]) / keyGrid[1] - 0.5;
-      for (let r = 0, patch = 0; r < grid[0]; r++) {
-        for (let c = 0; c < grid[1]; c++, patch++) if (!same || patch !== key) lengths[at++] = Math.hypot(row - r, col - c);
+  /** How often each offset occurs between the cells of one side and the patches of the other: Map offset → count. */
+  function offsets(patches, cells) {
+    const found = new Map();
+    for (let cell = 0; cell < cells; cell++) {
+      const centre = ((cell + 0.5) * patches) / cells - 0.5;
+      for (let patch = 0; patch < patches; patch++) {
+        const away = Math.abs(centre - patch);
+        found.set(away, (found.get(away) || 0) + 1);
       }
     }
-    return lengths;
+    return found;
   }
 
-  /** Mean of a map [h, w] inside every cell of a grid; the map's pixels go to the cell that holds their centre. */
-  function poolMap(map, shape, grid) {
-    const total = new Float64Array(grid[0] * grid[1]);
-    const count = new Uint32Array(total.length);
-    for (let i = 0; i < map.length; i++) {
-      const cell = HS.mapCell(i, shape, grid);
-      total[cell] += map[i];
-      count[cell]++;
+  /**
+   * Distances of all pairs (cell of keyGrid, patch of grid) in patches, a patch with itself left out.
+   * @returns {{length: number[], weight: number[], total}} each different distance with the number of its pairs
+   */
+  function pairLengths(grid, keyGrid) {
+    const [rows, cols] = [offsets(grid[0], keyGrid[0]), offsets(grid[1], keyGrid[1])];
+    const same = grid[0] === keyGrid[0] && grid[1] === keyGrid[1];
+    const found = { length: [], weight: [], total: 0 };
+    for (const [down, m] of rows) {
+      for (const [across, n] of cols) {
+        const weight = same && down === 0 && across === 0 ? 0 : m * n;
+        found.length.push(Math.hypot(down, across));
+        found.weight.push(weight);
+        found.total += weight;
+      }
     }
-    if (count.includes(0)) return Float64Array.from(total, (_, cell) => map[HS.mapCell(cell, grid, shape)]);
-    return total.map((t, cell) => t / count[cell]);
+    return found;
   }
 
-  HS.maths = { sum, mean, quantile, skew, topShare, histogram, wholeBins, tickStep, ticks, ranks, spearman, sortOrder, runs, pairLengths, poolMap };
+  /** Mean of the values that share a home; NaN where nobody lives. */
+  function poolBy(values, home, count) {
+    const total = new Float64Array(count);
+    const number = new Uint32Array(count);
+    values.forEach((v, i) => {
+      total[home[i]] += v;
+      number[home[i]]++;
+    });
+    return total.map((t, cell) => t / number[cell]);
+  }
+
+  /** A map [h, w] on a grid: the mean of the pixels in each cell, or the pixel at its centre where cells are finer. */
+  function poolMap(map, shape, grid) {
+    const home = Array.from(map, (_, i) => HS.mapCell(i, shape, grid));
+    const pooled = poolBy(map, home, grid[0] * grid[1]);
+    return pooled.map((v, cell) => (Number.isNaN(v) ? map[HS.mapCell(cell, grid, shape)] : v));
+  }
+
+  HS.maths = { sum, mean, quantile, skew, topShare, histogram, wholeBins, tickStep, ticks, ranks, spearman, sortOrder, runs, pairLengths, poolBy, poolMap };
 })();

@@ -19,10 +19,10 @@
   }
 
   /** Everything but the given cells darkened, so that they stand out. */
-  function lightUp(ctx, frame, grid, cells, colour) {
+  function lightUp(ctx, frame, grid, cells) {
     HS.drawVeil(ctx, frame, cells.map((cell) => HS.cellRect(frame, grid, cell)), 0.72);
     if (cells.length > 64) return;
-    ctx.strokeStyle = colour;
+    ctx.strokeStyle = HS.MEANING.focus;
     ctx.lineWidth = 1;
     for (const cell of cells) {
       const [x, y, w, h] = HS.cellRect(frame, grid, cell);

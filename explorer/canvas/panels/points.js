@@ -81,11 +81,19 @@
     return best;
   }
 
+  /** Middle of the patches inside each pooled cell, kept with the placement. */
+  function cellPoints(at, store) {
+    if (at.cells) return at.cells;
+    const { grid, keyGrid } = store.layer;
+    const home = Array.from(at.x, (_, i) => HS.mapCell(i, grid, keyGrid));
+    const middle = (values) => HS.maths.poolBy(values, home, keyGrid[0] * keyGrid[1]);
+    return (at.cells = { x: middle(at.x), y: middle(at.y) });
+  }
+
   /** Where a source lies: its own point, or the middle of the patches inside a pooled cell. */
   function sourcePoint(at, store, key) {
-    if (!HS.pooled(store.layer)) return [at.x[key], at.y[key]];
-    const inside = store.patchesOfKey(store.look.layer, key);
-    return [HS.maths.mean(inside.map((i) => at.x[i])), HS.maths.mean(inside.map((i) => at.y[i]))];
+    const points = HS.pooled(store.layer) ? cellPoints(at, store) : at;
+    return [points.x[key], points.y[key]];
   }
 
   /** Edges of one patch as lines in the colours of their direction, strong edges wider. */
@@ -103,10 +111,20 @@
     return found;
   }
 
-  /** Part of the picture under a patch, drawn as a square of `size` around (x, y). */
+  /** The picture shrunk so that each patch measures `size`: thousands of thumbnails are cut from it quickly. */
+  function shrink(image, grid, size) {
+    const sheet = HS.el("canvas");
+    const pixels = Math.ceil(size * Math.min(2, window.devicePixelRatio || 1));
+    [sheet.width, sheet.height] = [pixels * grid[1], pixels * grid[0]];
+    HS.drawPicture(sheet.getContext("2d"), { x: 0, y: 0, width: sheet.width, height: sheet.height }, image, false);
+    return sheet;
+  }
+
+  /** Part of a picture (image or sheet) under a patch, drawn as a square of `size` around (x, y). */
   function thumbnail(ctx, image, grid, patch, x, y, size) {
-    if (!image.complete || !image.naturalWidth) return;
-    const [w, h] = [image.naturalWidth / grid[1], image.naturalHeight / grid[0]];
+    const [width, height] = [image.naturalWidth || image.width, image.naturalHeight || image.height];
+    if (image.complete === false || !width) return;
+    const [w, h] = [width / grid[1], height / grid[0]];
     ctx.drawImage(image, (patch % grid[1]) * w, Math.floor(patch / grid[1]) * h, w, h, x - size / 2, y - size / 2, size, size);
   }
 
@@ -120,5 +138,5 @@
     thumbnail(ctx, image, grid, patch, cx, cy, size);
   }
 
-  HS.points = { source, place, nearest, sourcePoint, drawEdgesOf, thumbnail, closeUp };
+  HS.points = { source, place, nearest, sourcePoint, drawEdgesOf, shrink, thumbnail, closeUp };
 })();

@@ -68,7 +68,7 @@
       HS.minimap.mark(ctx, picture, grid, patch);
       charts.forEach((f, i) => drawBias(ctx, f, maps[i], patch, c));
       const wide = charts[1].x + charts[1].width - charts[0].x;
-      HS.minimap.legend(ctx, charts[0].x, TOP + side(width) + 5, wide, "viridis", [`${HS.show(scale[1])} nothing`, `${HS.show(scale[0])} most favoured`], c);
+      HS.minimap.legend(ctx, charts[0].x, TOP + side(width) + 5, wide, "viridis", [`least ${HS.show(scale[1])}`, `most favoured ${HS.show(scale[0])}`], c);
     }
 
     function drawBias(ctx, f, map, patch, c) {

@@ -9,7 +9,7 @@
   const BOTTOM = 22;
 
   function mount(el, store) {
-    const state = { method: "pca", colour: "own", at: null };
+    const state = { method: "pca", colour: "own", at: null, paint: null };
     const source = HS.points.source(store, () => draw());
     const methods = HS.chart.choice(el, "Map", [["pca", "PCA"], ["umap", "UMAP"]], state.method, (method) => {
       state.method = method;
@@ -60,13 +60,13 @@
       const radius = Math.max(1.8, Math.min(5, Math.sqrt((width * height) / points().length) / 6));
       state.at = HS.points.place(points(), box, 12);
       axes(ctx, box, c);
-      const colour = colourOf();
+      state.paint = colourOf();
       ctx.lineWidth = 0.7;
       ctx.strokeStyle = c.ink;
       for (let i = 0; i < state.at.x.length; i++) {
         ctx.beginPath();
         ctx.arc(state.at.x[i], state.at.y[i], radius, 0, 2 * Math.PI);
-        ctx.fillStyle = colour(i);
+        ctx.fillStyle = state.paint(i);
         ctx.fill();
         ctx.stroke();
       }
@@ -95,10 +95,9 @@
       ctx.globalAlpha = 1;
       const found = HS.points.drawEdgesOf(ctx, state.at, store, focus, c);
       const graph = store.graph(store.look.layer);
-      const colour = colourOf();
       const dot = (i, radius) => {
         ring(ctx, i, radius, c.ink);
-        ctx.fillStyle = colour(i);
+        ctx.fillStyle = state.paint(i);
         ctx.fill();
       };
       if (!HS.pooled(store.layer)) found.in.forEach((e) => dot(graph.source[e], 4));
@@ -139,10 +138,10 @@
     }
 
     function draw(changed) {
-      const stale = HS.chart.touched(changed, "layer", "rule", "answer");
+      view.draw(HS.chart.touched(changed, "layer", "rule", "answer"));
+      if (HS.chart.onlyHover(changed)) return;
       allow();
       askIfNeeded();
-      view.draw(stale);
       describe();
     }
 

@@ -28,7 +28,7 @@
     const state = { data: null, drag: false };
     const view = HS.chart.board(el, { label: "Threshold τ: multiplier λ", role: "slider", height: () => HEIGHT, base, over, move, press: () => {}, key });
     const numbers = HS.el("dl", { class: "hs-numbers" });
-    const shown = ["multiplier λ", "edges", "mean degree", "isolated"].map((name) => {
+    const shown = ["edges", "mean degree", "isolated"].map((name) => {
       const value = HS.el("dd");
       numbers.append(HS.el("div", {}, HS.el("dt", {}, name), value));
       return value;
@@ -153,7 +153,7 @@
     function describe() {
       const graph = store.graph(store.look.layer);
       const alone = HS.isolated(graph, store.layer).reduce((a, b) => a + b, 0);
-      const values = [lambda().toFixed(2), `${graph.m.toLocaleString("en")} of ${store.layer.distance.length.toLocaleString("en")}`, (graph.m / graph.n).toFixed(1), `${HS.percent(alone / graph.n)} (${alone})`];
+      const values = [`${graph.m.toLocaleString("en")} of ${store.layer.distance.length.toLocaleString("en")}`, (graph.m / graph.n).toFixed(1), `${HS.percent(alone / graph.n)} (${alone})`];
       values.forEach((words, i) => (shown[i].textContent = words));
       back.hidden = !("multiplier" in store.look.rule) || lambda() === rule().multiplier;
       const canvas = view.canvas;

@@ -125,7 +125,7 @@
       const lines = points.map((point, i) => {
         const swatch = HS.el("canvas", { class: "hs-swatch", "aria-hidden": "true" });
         const button = HS.el("button", { type: "button", class: "hs-triangle-name", onclick: () => choose(i), onfocus: () => choose(i), onpointerenter: () => choose(i) }, swatch, point.name);
-        const cells = AXES.map((axis) => HS.el("td", {}, Number.isFinite(point[axis.key]) ? point[axis.key].toFixed(2) : "–"));
+        const cells = AXES.map((axis) => HS.el("td", {}, Number.isFinite(point[axis.key]) ? point[axis.key].toFixed(2).replace("-", "−") : "–"));
         return { row: HS.el("tr", {}, HS.el("th", { scope: "row" }, button), ...cells), swatch, button };
       });
       parent.append(HS.el("table", { class: "hs-triangle" }, HS.el("thead", {}, head), HS.el("tbody", {}, ...lines.map((one) => one.row))));
@@ -140,7 +140,7 @@
         return points.filter((point) => top - (known(point)[k] ?? -Infinity) < 0.005).map((point) => point.name);
       });
       const winner = best[0].find((name) => best.every((names) => names.includes(name)));
-      const verdict = winner ? `${winner} is best on all three axes here.` : "Nobody is best on all three axes: what wins on one pays on another.";
+      const verdict = winner ? `${winner} is best on all three axes here.` : "No constructor is best on all three axes: what wins on one pays on another.";
       const segments = labelNote ? ` Homophily is measured against ${labelNote}.` : "";
       say(`${verdict}${segments}${below}`);
     }

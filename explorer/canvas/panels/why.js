@@ -5,7 +5,7 @@
 (() => {
   "use strict";
 
-  const TOP = 96; // A, the arrow, B
+  const TOP = 118; // A, the arrow, B
   const STRIP = 74; // distances of the candidates on a line
   const CROP = 60;
 
@@ -55,6 +55,9 @@
       return b === undefined ? null : { a: state.a, b };
     }
 
+    /** Sources that A listens to under the present settings. */
+    const sourcesOf = (a) => new Set(graph().source.slice(graph().offsets[a], graph().offsets[a + 1]));
+
     /** Source of the first edge, else the first candidate that is not the patch itself. */
     function firstSource(a) {
       const g = graph();
@@ -102,8 +105,9 @@
     }
 
     function drawPair(ctx, w, pair, x, c) {
-      const y = CROP / 2 + 4;
-      const [left, right] = [w / 2 - 110, w / 2 + 110];
+      const y = CROP / 2 + 24;
+      const left = Math.max(76, w / 2 - 120);
+      const right = w - left;
       crop(ctx, store.layer.grid, pair.a, left, y, CROP, c.ink);
       crop(ctx, store.layer.keyGrid, pair.b, right, y, CROP, x.kept ? c.listen : c.muted);
       const pooled = HS.pooled(store.layer) ? "cell " : "";
@@ -117,18 +121,19 @@
       ctx.lineTo(to + 10, y + 5);
       ctx.fillStyle = x.kept ? c.listen : c.muted;
       ctx.fill();
-      HS.chart.text(ctx, x.kept ? "A listens to B" : "A does not listen to B", w / 2, y - 8, c.ink, "center", "bottom");
-      if (x.answered) HS.chart.text(ctx, "B listens to A too", w / 2, y + 8, c.muted, "center", "top");
+      const back = x.answered === null ? "" : x.answered ? " · B listens to A" : " · B does not listen to A";
+      HS.chart.text(ctx, `A ${x.kept ? "listens" : "does not listen"} to B${back}`, w / 2, 4, c.ink, "center", "top");
     }
 
     /** All candidates of A in the order of the list: edges bright, the others pale, B framed. */
     function drawTiles(ctx, w, pair, c) {
       const size = tileSize(w);
       const perRow = Math.floor(w / size);
+      const edges = sourcesOf(pair.a);
       for (let j = 0; j < width(); j++) {
         const source = candidate(pair.a, j);
         const [x, y] = [(j % perRow) * size, TOP + Math.floor(j / perRow) * size];
-        const kept = source !== own(pair.a) && HS.explain.explain(store.layer, graph(), store.look.rule, pair.a, source).kept;
+        const kept = edges.has(source);
         const inset = size / 2;
         ctx.globalAlpha = kept ? 1 : 0.4;
         crop(ctx, store.layer.keyGrid, source, x + inset, y + inset, size - 8, kept ? c.listen : c.line);
@@ -153,10 +158,11 @@
       const ends = line === null ? all : [...all, line];
       const p = HS.chart.plot(w, h, { left: 8, right: 8, top: top + 24, bottom: 36 }, axisEnds(ends), [0, 1]);
       HS.chart.axisX(ctx, p, unitOf(store.layer), c, { wanted: 6, format: HS.show });
+      const edges = sourcesOf(pair.a);
       distances.forEach((d, j) => {
         const source = candidate(pair.a, j);
         if (source === own(pair.a)) return;
-        const kept = HS.explain.explain(store.layer, graph(), store.look.rule, pair.a, source).kept;
+        const kept = edges.has(source);
         HS.chart.line(ctx, p.px(d), p.y, p.px(d), p.y + p.height, kept ? c.listen : c.muted, kept ? 2.5 : 1);
       });
       if (line !== null) limit(ctx, p, line, c);

@@ -1,0 +1,675 @@
+"""Every exhibit: each control at both ends, a payload that the browser can read, a story that fits, cuts that cut."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import io
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import explorer.exhibits.image_graphs
+from explorer import examples, exhibits, gallery, payload, runtime, service
+from explorer.diagnostics.measure import catalogue as words
+from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Layer, Scene
+from explorer.exhibits import catalogue
+from explorer.exhibits.image_graphs.look import RANDOM_WEIGHTS, constructors
+from explorer.views.arrays import unpack
+from models import zoo
+from models.structures import Aggregation, PatchGraph
+from training.image_graphs import NAMES
+from training.loop import ship
+
+CANVAS = Path(__file__).resolve().parents[1] / "explorer" / "canvas"
+ALL = catalogue()[0]
+SLUGS = list(ALL)
+FIELDS = {
+    "version", "exhibit", "run", "picture", "examples", "controls", "layers", "measures", "prediction", "segments", "depth", "notes",
+    "story", "views", "extras", "state",
+}  # fmt: skip
+
+
+def controls_of(slug: str, **values: Any) -> Controls:
+    return ALL[slug].controls.parse(values)
+
+
+@lru_cache(maxsize=64)
+def _scene(slug: str, image: str, settings: str) -> Scene:
+    return service.compute(slug, service.example(image), controls_of(slug, **json.loads(settings)))
+
+
+def scene_of(slug: str, image: str | None = None, **values: Any) -> Scene:
+    """One run of an exhibit; equal questions share it."""
+    return _scene(slug, image or ALL[slug].example, json.dumps(controls_of(slug, **values).model_dump()))
+
+
+def graph_of(layer: Layer) -> PatchGraph:
+    graph = layer.structures["graph"]
+    assert isinstance(graph, PatchGraph)
+    return graph
+
+
+def edges_of(graph: PatchGraph) -> set[tuple[int, int]]:
+    """(target, source) of every edge."""
+    source, target = graph.edge_index().tolist()
+    return set(zip(target, source, strict=True))
+
+
+def ends(slug: str) -> Iterator[tuple[str, Any]]:
+    """(control, value): both ends of a range, every choice, both positions of a switch."""
+    for widget in ALL[slug].controls.widgets():
+        values = {"range": lambda w: [w["min"], w["max"]], "choice": lambda w: w["options"], "switch": lambda w: [False, True]}
+        yield from ((widget["name"], value) for value in values[widget["kind"]](widget))
+
+
+ENDS = [(slug, name, value) for slug in SLUGS for name, value in ends(slug)]
+
+
+# --------------------------------------------------------------------------------------------------- a payload is valid
+
+
+def strictly(text: str) -> dict[str, Any]:
+    """JSON without the NaN and Infinity that Python would let through."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} in the payload")
+
+    found = json.loads(text, parse_constant=refuse)
+    assert isinstance(found, dict)
+    return found
+
+
+def assert_valid(text: str, exhibit: Exhibit, scene: Scene, controls: Controls) -> dict[str, Any]:
+    """Everything that the canvas relies on."""
+    found = strictly(text)
+    assert set(found) == FIELDS
+    assert found["version"] == 1
+    assert found["exhibit"]["slug"] == exhibit.slug
+    assert found["controls"]["values"] == json.loads(json.dumps(controls.model_dump()))
+    assert [w["name"] for w in found["controls"]["widgets"]] == list(exhibit.controls.model_fields)
+    assert found["views"] == list(exhibit.views)
+    shown = Image.open(io.BytesIO(base64.b64decode(found["picture"]["shown"].split(",")[1])))
+    assert shown.size == (found["picture"]["side"],) * 2 == scene.shown.shape[:2]
+    assert len(found["layers"]) == len(scene.layers) > 0
+    assert len({layer["name"] for layer in found["layers"]}) == len(found["layers"])
+    for layer, source in zip(found["layers"], scene.layers, strict=True):
+        assert_layer(layer, source)
+        assert {m["key"] for m in layer["measures"]} <= set(found["measures"])
+    assert set(found["measures"]) <= set(words())
+    assert_prediction(found["prediction"])
+    for prediction in found["extras"].get("predictions", {}).values():
+        assert_prediction(prediction)
+    if found["segments"]:
+        assert unpack(found["segments"]["labels"]).shape == (np.prod(found["segments"]["grid"]),)
+    if found["depth"]:
+        assert found["depth"]["keys"].keys() == found["depth"]["values"].keys()
+        assert {len(row) for row in found["depth"]["values"].values()} == {len(scene.layers)}
+    return found
+
+
+def assert_layer(layer: dict[str, Any], source: Layer) -> None:
+    graph = graph_of(source)
+    patches, keys = graph.grid[0] * graph.grid[1], graph.key_grid[0] * graph.key_grid[1]
+    assert (layer["name"], layer["label"]) == (source.name, source.label)
+    assert (tuple(layer["grid"]), tuple(layer["keyGrid"])) == (graph.grid, graph.key_grid)
+    assert layer["rule"]["name"] == graph.rule.name
+    candidates, kept = unpack(layer["candidates"]), unpack(layer["kept"])
+    assert candidates.shape == kept.shape == (patches, candidates.shape[1])
+    assert candidates.shape[1] > 0
+    assert candidates.max() < keys
+    assert set(np.unique(kept)) <= {0, 1}
+    for name in ("distance", "position", "share"):
+        if layer[name] is not None:
+            assert unpack(layer[name]).shape == candidates.shape
+            assert np.isfinite(unpack(layer[name])).all()
+    assert (layer["distance"] is None) == (graph.distance is None)
+    assert (layer["share"] is None) == (not isinstance(source.structures.get("aggregation"), Aggregation))
+    assert unpack(layer["colour"]).shape == (patches, 3)
+    if layer["pca"] is not None:
+        assert unpack(layer["pca"]["points"]).shape == (patches, 2)
+        assert 0 <= sum(layer["pca"]["explained"]) <= 1 + 1e-5
+    for values in layer["maps"].values():
+        assert unpack(values).shape in ((patches,), (keys,))
+    shown = {(int(t), int(s)) for t, column in zip(*np.nonzero(kept), strict=True) if (s := candidates[t, column]) != t or graph.pooled}
+    assert shown == edges_of(graph)
+
+
+def assert_prediction(prediction: list[tuple[str, float]]) -> None:
+    values = [p for _, p in prediction]
+    assert 5 <= len(values) == len({name for name, _ in prediction})
+    assert values == sorted(values, reverse=True)
+    assert min(values) >= 0
+    assert sum(values) <= 1 + 1e-4
+
+
+@pytest.mark.parametrize(("slug", "name", "value"), ENDS, ids=lambda v: str(v))
+def test_each_end_of_each_control_gives_a_valid_payload(slug: str, name: str, value: Any) -> None:
+    exhibit, controls = ALL[slug], controls_of(slug, **{name: value})
+    scene = scene_of(slug, **{name: value})
+    text = payload.build(exhibit, scene, controls, image=exhibit.example, run="id", state=None, notes=("a remark",))
+    found = assert_valid(text, exhibit, scene, controls)
+    assert "a remark" in found["notes"]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_all_controls_at_the_same_end_fit_together(slug: str, end: str) -> None:
+    values = {}
+    for widget in ALL[slug].controls.widgets():
+        if widget["name"] != "model":
+            low_high = {"range": ("min", "max"), "choice": None, "switch": None}[widget["kind"]]
+            options = [widget[key] for key in low_high] if low_high else widget.get("options", [False, True])
+            values[widget["name"]] = options[0 if end == "low" else -1]
+    scene = scene_of(slug, **values)
+    controls = controls_of(slug, **values)
+    assert_valid(payload.build(ALL[slug], scene, controls, image="bus"), ALL[slug], scene, controls)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_controls_reach_the_graph(slug: str) -> None:
+    """A control that changes nothing at any of its values would be a lie."""
+    usual = _told(scene_of(slug))
+    for widget in ALL[slug].controls.widgets():
+        values = [value for name, value in ends(slug) if name == widget["name"]]
+        assert any(_told(scene_of(slug, **{widget["name"]: value})) != usual for value in values), widget["name"]
+
+
+def _told(scene: Scene) -> list[Any]:
+    graphs = [graph_of(layer) for layer in scene.layers]
+    return [scene.prediction, *((sorted(edges_of(g)), dict(g.rule.settings), g.rule.statistics.keys()) for g in graphs)]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_same_question_has_the_same_answer_to_the_last_bit(slug: str) -> None:
+    before, after = scene_of(slug), service.compute(slug, service.example(ALL[slug].example), controls_of(slug))
+    for one, two in zip(before.layers, after.layers, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one.structures["graph"].tensors().values(), two.structures["graph"].tensors().values(), strict=True))
+    assert before.prediction == after.prediction
+    assert payload.build(ALL[slug], before, controls_of(slug), image="bus") == payload.build(ALL[slug], after, controls_of(slug), image="bus")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_example_can_be_shown(slug: str) -> None:
+    if slug == "constructors":
+        pytest.skip("the same networks stand behind the other exhibits, five times as slow here")
+    for name in examples.examples():
+        scene = scene_of(slug, name)
+        assert scene.labels is not None
+        assert scene.labels[0].shape == (np.prod(graph_of(scene.layers[0]).grid),)
+        assert scene.labels[1] == (examples.examples()[name].mask is not None)
+
+
+# ------------------------------------------------------------------------------------------------------- edges: truth
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_rule_that_is_sent_draws_the_edges_that_are_sent(slug: str) -> None:
+    """The browser answers its sliders from the rule; at the model's own setting that must give the model's own edges."""
+    scene = scene_of(slug)
+    found = strictly(payload.build(ALL[slug], scene, controls_of(slug), image="bus"))
+    for layer in found["layers"]:
+        rule, kept = layer["rule"], unpack(layer["kept"]).astype(bool)
+        if rule["name"] == "nearest":
+            expected = np.zeros_like(kept)
+            expected[:, : rule["k"] * rule["dilation"] : rule["dilation"]] = True
+            np.testing.assert_array_equal(kept, expected)
+        elif rule["name"] == "axial-threshold":
+            distance, threshold = unpack(layer["distance"]), rule["mean"] - rule["multiplier"] * rule["std"]
+            step = (layer["distance"]["high"] - layer["distance"]["low"]) / 65535
+            clear = np.abs(distance - threshold) > step
+            np.testing.assert_array_equal(kept[clear], (distance < threshold)[clear])
+        elif rule["name"] in ("axial", "random"):
+            assert kept.all()
+
+
+def test_k_and_dilation_are_what_was_asked() -> None:
+    for k, dilation in ((1, 1), (16, 4), (3, 2)):
+        for layer in scene_of("vig", k=k, dilation=dilation).layers:
+            graph = graph_of(layer)
+            keys = graph.key_grid[0] * graph.key_grid[1]
+            assert graph.rule.settings["dilation"] == min(dilation, keys)
+            assert graph.kept.sum(-1).unique().tolist() == [min(k, keys // dilation)]
+
+
+def test_a_stricter_threshold_keeps_fewer_edges_and_a_loose_one_nearly_all() -> None:
+    kept = [len(edges_of(graph_of(scene_of("greedyvig", multiplier=m).layers[0]))) for m in (-1.0, 1.0, 2.5)]
+    assert kept[0] > kept[1] >= kept[2]
+
+
+def test_a_mirrored_picture_meets_the_same_fixed_graph() -> None:
+    plain, mirrored = scene_of("mobilevig"), scene_of("mobilevig", mirror=True)
+    np.testing.assert_array_equal(plain.shown[:, ::-1], mirrored.shown)
+    for one, two in zip(plain.layers, mirrored.layers, strict=True):
+        assert edges_of(graph_of(one)) == edges_of(graph_of(two))
+    assert plain.labels is not None
+    assert mirrored.labels is not None
+    grid = graph_of(plain.layers[0]).grid
+    np.testing.assert_array_equal(plain.labels[0].reshape(grid)[:, ::-1], mirrored.labels[0].reshape(grid))
+
+
+def test_the_wheel_of_a_fixed_graph_can_be_too_large() -> None:
+    """A step that the coarsest grid cannot take is refused by name, or the graph has neighbours everywhere."""
+    for step in range(1, 8):
+        for layer in scene_of("mobilevig", step=step).layers:
+            assert graph_of(layer).kept.any()
+
+
+def test_constructors_share_features_when_asked() -> None:
+    for features in ("the same for all", "raw colours"):
+        first, *others = [graph_of(layer).features for layer in scene_of("constructors", features=features).layers]
+        assert first is not None
+        assert all(other is not None and torch.equal(first, other) for other in others)
+    own = [graph_of(layer).features for layer in scene_of("constructors").layers]
+    assert own[0] is not None
+    assert not any(torch.equal(own[0], other) for other in own[1:] if other is not None)
+
+
+# ----------------------------------------------------------------------------------------------------------- the story
+
+
+def names_in(script: str, pattern: str) -> set[str]:
+    return set(re.findall(pattern, (CANVAS / script).read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def panels() -> set[str]:
+    return {name for path in (CANVAS / "panels").glob("*.js") for name in names_in(f"panels/{path.name}", r'HS\.panel\(\{\s*name: "([\w-]+)"')}
+
+
+def block(script: str, start: str) -> str:
+    text = (CANVAS / script).read_text(encoding="utf-8")
+    return text[text.index(start) : text.index("};", text.index(start))]
+
+
+LOOK: dict[str, Callable[[Any], bool]] = {
+    "layer": lambda v: type(v) is int and v >= 0,
+    "pins": lambda v: isinstance(v, list) and len(v) <= 26 and all(type(p) is int and p >= 0 for p in v),
+    "direction": lambda v: v in ("in", "out", "both"),
+    "all": lambda v: type(v) is bool,
+    "opacity": lambda v: 0 <= v <= 1,
+    "colour": lambda v: v in ("strength", "length"),
+    "grid": lambda v: v in ("auto", "on", "off"),
+    "seen": lambda v: type(v) is bool,
+    "heat": lambda v: isinstance(v, str),
+    "compare": lambda v: v is None or (type(v) is int and v >= 0),
+    "difference": lambda v: type(v) is bool,
+    "tab": lambda v: isinstance(v, str),
+    "step": lambda v: type(v) is int,
+    "rule": lambda v: isinstance(v, dict) and v.keys() <= {"k", "dilation", "multiplier", "quantile"},
+}
+STEPS = [(slug, i) for slug in SLUGS for i in range(len(ALL[slug].story()))]
+
+
+def test_this_file_knows_the_look_of_the_canvas() -> None:
+    fields = set(re.findall(r"^ {4}(\w+): \[", block("core.js", "const LOOK_FIELDS = {"), re.MULTILINE))
+    assert fields == set(LOOK)
+    assert set(re.findall(r"(\w+): number", block("core.js", "const RULE_FIELDS = {"))) == {"k", "dilation", "multiplier", "quantile"}
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_panel_of_an_exhibit_exists(slug: str) -> None:
+    assert set(ALL[slug].views) <= panels()
+    assert len(set(ALL[slug].views)) == len(ALL[slug].views)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_story_has_five_to_nine_steps_and_ends_with_the_visitor(slug: str) -> None:
+    story = ALL[slug].story()
+    assert 5 <= len(story) <= 9
+    assert len({step["title"] for step in story}) == len(story)
+    assert story[0]["state"]["controls"] == controls_of(slug).model_dump()
+    assert story[0]["state"]["image"] == ALL[slug].example
+    assert story[0]["state"]["look"].get("pins"), "the first paint shows a pinned, telling patch"
+
+
+@pytest.mark.parametrize(("slug", "index"), STEPS)
+def test_a_step_is_short_and_its_state_exists(slug: str, index: int) -> None:
+    step = ALL[slug].story()[index]
+    assert set(step) == {"title", "text", "highlight", "state"}
+    assert 1 <= len(re.findall(r"[.!?:](?:\s|$)", step["text"].replace("e.g. ", ""))) <= 4
+    assert len(re.findall(r"[.!?](?:\s|$)", step["text"])) <= 3
+    assert len(step["text"]) <= 330
+    assert len(step["title"]) <= 60
+    regions = set(re.findall(r"^ {6}(\w+): part\(", block("mount.js", "function regions()"), re.MULTILINE)) - {"panel"}
+    assert len(regions) == 6
+    assert step["highlight"] in regions | {f"panel:{name}" for name in ALL[slug].views}
+    state = step["state"]
+    assert state["image"] in examples.examples()
+    for name, value in state["look"].items():
+        assert name in LOOK, name
+        assert LOOK[name](value), (name, value)
+    assert state["look"].get("tab", ALL[slug].views[0]) in ALL[slug].views
+
+
+@pytest.mark.parametrize(("slug", "index"), STEPS)
+def test_a_step_shows_what_is_there(slug: str, index: int) -> None:
+    state = ALL[slug].story()[index]["state"]
+    look = state["look"]
+    scene = scene_of(slug, state["image"], **state["controls"])
+    graph = graph_of(scene.layers[look.get("layer", 0)])
+    assert all(pin < graph.grid[0] * graph.grid[1] for pin in look.get("pins", []))
+    if look.get("compare") is not None:
+        assert look["compare"] < len(scene.layers)
+        assert look["compare"] != look.get("layer", 0)
+        assert graph_of(scene.layers[look["compare"]]).grid == graph.grid
+    assert look.get("difference", False) <= (look.get("compare") is not None)
+    rule = look.get("rule", {})
+    assert not {"k", "dilation"} & rule.keys() or graph.rule.name == "nearest"
+    assert "multiplier" not in rule or graph.rule.name == "axial-threshold"
+    if "heat" in look:
+        built_in = set(re.findall(r"^ {4}(\w+): \{ title", block("heat.js", "const BUILT_IN = {"), re.MULTILINE))
+        assert "heard" in built_in
+        layer = strictly(payload.build(ALL[slug], scene, controls_of(slug), image="bus"))["layers"][look.get("layer", 0)]
+        assert look["heat"] in built_in | set(layer["maps"])
+
+
+def test_the_story_of_the_empty_graph_is_true() -> None:
+    """A dot on a flat ground, on plain colours: no edge survives, because the deviation exceeds the mean."""
+    graph = graph_of(scene_of("greedyvig", "dot", features="raw colours").layers[0])
+    assert edges_of(graph) == set()
+    assert graph.rule.statistics["std"].item() >= graph.rule.statistics["mean"].item()
+
+
+def test_the_story_of_the_islands_is_true() -> None:
+    """Steps of two on an even grid: four pieces, and half of the edges run across the border."""
+    layer = scene_of("mobilevig").layers[0]
+    measured = {m.key: m.value for m in scene_of("mobilevig").measures[layer.name]}
+    assert graph_of(layer).grid == (16, 16)
+    assert measured["pieces"] == 4
+    assert measured["wrap_share"] == pytest.approx(0.5)
+
+
+def test_the_story_of_the_pooled_keys_is_true() -> None:
+    """Pyramid ViG: keys pooled in the first two blocks, dilation 2 in the last stage, 16 × 16 patches at first."""
+    graphs = [graph_of(layer) for layer in scene_of("vig").layers]
+    assert graphs[0].grid == (16, 16)
+    assert [g.pooled for g in graphs] == [True, True, False, False, False, False]
+    assert [g.rule.settings["dilation"] for g in graphs] == [1, 1, 1, 1, 2, 2]
+
+
+def test_the_story_of_the_steps_is_true() -> None:
+    """GreedyViG: step 4, then 2, then 1, with the same number of candidates."""
+    graphs = [graph_of(layer) for layer in scene_of("greedyvig").layers]
+    assert [g.rule.settings["step"] for g in graphs] == [4, 2, 1]
+    assert {g.candidates.shape[2] for g in graphs} == {6} or len({g.candidates.shape[2] for g in graphs}) == 1
+
+
+# ---------------------------------------------------------------------------------------------------------------- cuts
+
+
+def cut(slug: str, *cuts: Intervention) -> Scene:
+    return service.compute(slug, service.example(ALL[slug].example), controls_of(slug), cuts)
+
+
+def busy_patch(graph: PatchGraph) -> int:
+    """A patch that listens to others."""
+    return int(graph.kept.expand(1, graph.grid[0] * graph.grid[1], -1)[0].sum(-1).argmax())
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_cutting_a_patch_off_removes_its_edges_and_moves_the_prediction(slug: str) -> None:
+    before = scene_of(slug)
+    layer = before.layers[0]
+    patch = busy_patch(graph_of(layer))
+    after = cut(slug, Intervention(layer.name, "patch", ((patch, -1),)))
+    graph = graph_of(after.layers[0])
+    touched = {edge for edge in edges_of(graph_of(layer)) if patch == edge[0] or (patch == edge[1] and not graph.pooled)}
+    assert touched
+    assert edges_of(graph) == edges_of(graph_of(layer)) - touched
+    assert _predictions(after) != _predictions(before)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_cutting_a_patch_off_everywhere_reaches_every_layer_that_has_it(slug: str) -> None:
+    patch = 3
+    after = cut(slug, Intervention("*", "patch", ((patch, -1),)))
+    for layer in after.layers:
+        graph = graph_of(layer)
+        assert not [e for e in edges_of(graph) if e[0] == patch or (e[1] == patch and not graph.pooled)]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_cutting_edges_removes_exactly_these(slug: str) -> None:
+    layer = scene_of(slug).layers[0]
+    all_edges = edges_of(graph_of(layer))
+    patch = busy_patch(graph_of(layer))
+    mine = tuple(edge for edge in sorted(all_edges) if edge[0] == patch)[:2]
+    after = cut(slug, Intervention(layer.name, "edges", mine))
+    assert edges_of(graph_of(after.layers[0])) == all_edges - set(mine)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_without_any_edge_a_network_still_answers(slug: str) -> None:
+    everything = tuple((patch, -1) for patch in range(256))
+    after = cut(slug, Intervention("*", "patch", everything))
+    assert all(not edges_of(graph_of(layer)) for layer in after.layers)
+    assert_prediction([list(p) for p in after.prediction])
+    assert_valid(payload.build(ALL[slug], after, controls_of(slug), image="bus"), ALL[slug], after, controls_of(slug))
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_an_edge_that_is_not_there_cannot_be_missed(slug: str) -> None:
+    after = cut(slug, Intervention(scene_of(slug).layers[0].name, "edges", ((0, 0),)))
+    assert _predictions(after) == _predictions(scene_of(slug))
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_cut_that_means_nothing_is_refused(slug: str) -> None:
+    layer = scene_of(slug).layers[0].name
+    with pytest.raises(BadRequest, match="no layer named 'nowhere'"):
+        cut(slug, Intervention("nowhere", "patch", ((3, -1),)))
+    for kind in ("patch", "edges"):
+        with pytest.raises(BadRequest, match="no patch 256"):
+            cut(slug, Intervention(layer, kind, ((256, 0),)))  # type: ignore[arg-type]
+
+
+def _predictions(scene: Scene) -> Any:
+    return scene.extras.get("predictions", scene.prediction)
+
+
+def models_of(scene: Scene) -> list[torch.nn.Module]:
+    """The shared networks behind a scene: those of the cache that have a constructor of one of its layers' names."""
+    return [runtime.model(name).model for name in NAMES]
+
+
+def test_a_visitor_leaves_no_trace_in_the_shared_networks() -> None:
+    def state() -> str:
+        digest = hashlib.sha256()
+        for name in NAMES:
+            for key, tensor in runtime.model(name).model.state_dict().items():
+                digest.update(key.encode() + tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    fresh = {slug: service.compute(slug, service.example("cat"), controls_of(slug)) for slug in SLUGS}
+    before = state()
+    for slug in SLUGS:
+        layer = fresh[slug].layers[0].name
+        cut(slug, Intervention(layer, "patch", ((7, -1),)), Intervention("*", "edges", ((1, 2),)))
+        with pytest.raises(BadRequest):
+            cut(slug, Intervention(layer, "patch", ((99_999, -1),)))
+    scene_of("vig", k=1, dilation=4, position="off")
+    scene_of("mobilevig", step=7)
+    scene_of("greedyvig", distance="L2", exact=True)
+    assert state() == before
+    for slug in SLUGS:
+        assert service.compute(slug, service.example("cat"), controls_of(slug)).prediction == fresh[slug].prediction
+    for name in NAMES:
+        model = runtime.model(name).model
+        assert not model.training
+        assert not any(p.requires_grad for p in model.parameters())
+        for part in model.modules():
+            hooks = (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks)
+            assert not any(hooks), f"a hook stayed in {name}"
+
+
+# ------------------------------------------------------------------------------------------------ what may be missing
+
+
+@pytest.fixture
+def fresh_catalogue() -> Iterator[None]:
+    exhibits.catalogue.cache_clear()
+    yield
+    exhibits.catalogue.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_catalogue")
+def test_a_broken_exhibit_closes_its_own_door_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torn.py").write_text("raise RuntimeError('<b>no</b> ${alert(1)} {{value}} weights')\n")
+    (tmp_path / "bent.py").write_text("def (:\n")
+    (tmp_path / "empty.py").write_text("")
+    monkeypatch.setattr(explorer.exhibits.image_graphs, "__path__", [*explorer.exhibits.image_graphs.__path__, str(tmp_path)])
+    broken = ("torn", "bent", "empty", "missing")
+    monkeypatch.setattr(exhibits, "MODULES", (*exhibits.MODULES[:2], *(f"image_graphs.{name}" for name in broken), *exhibits.MODULES[2:]))
+    found, missing = exhibits.catalogue()
+    assert list(found) == SLUGS
+    assert [m.slug for m in missing] == list(broken)
+    for absent in missing:
+        with pytest.raises(BadRequest, match=f"{absent.slug}' is unavailable here, because"):
+            service.exhibit(absent.slug)
+    page = gallery._page()
+    for slug in broken:
+        assert f"<b>{slug}</b> is unavailable, because" in page
+        sys.modules.pop(f"explorer.exhibits.image_graphs.{slug}", None)
+    assert "<b>no</b>" not in page
+    assert "${" not in page
+    assert "{{" not in page
+
+
+@pytest.fixture
+def own_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder with weights and cards of every small model, in place of the shipped ones."""
+    for name in NAMES:
+        torch.manual_seed(len(name))
+        ship(name, zoo.build(name), {"labels": [f"label {i}" for i in range(10)]}, tmp_path)
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(runtime, "model", lru_cache(maxsize=None)(zoo.load))
+    yield tmp_path
+
+
+@pytest.mark.parametrize(("slug", "name"), [("vig", "pvig_micro"), ("mobilevig", "mobilevig_micro"), ("greedyvig", "greedyvig_micro"), ("constructors", "swappable_grid")])
+def test_without_its_weight_file_a_page_says_that_its_numbers_mean_nothing(slug: str, name: str, own_weights: Path) -> None:
+    complete = service.compute(slug, service.example("cat"), controls_of(slug))
+    assert complete.notes == ()
+    assert complete.prediction[0][0].startswith("label ")
+    (own_weights / f"{name}.safetensors").unlink()
+    runtime.model.cache_clear()
+    without = service.compute(slug, service.example("cat"), controls_of(slug))
+    assert without.notes == (RANDOM_WEIGHTS,)
+    assert RANDOM_WEIGHTS in strictly(payload.build(ALL[slug], without, controls_of(slug), image="cat"))["notes"]
+    for other in set(SLUGS) - {slug}:
+        assert service.compute(other, service.example("cat"), controls_of(other)).notes == ()
+
+
+@pytest.mark.usefixtures("own_weights")
+def test_every_small_network_that_an_exhibit_runs_can_have_weights() -> None:
+    asked = []
+    original = runtime.model
+    runtime.model = lambda name: asked.append(name) or original(name)  # type: ignore[func-returns-value, assignment]
+    try:
+        for slug in SLUGS:
+            service.compute(slug, service.example("cat"), controls_of(slug))
+    finally:
+        runtime.model = original
+    assert set(asked) == set(NAMES)
+
+
+def test_a_constructor_of_each_network_is_known() -> None:
+    for name in NAMES:
+        assert constructors(runtime.model(name).model)
+
+
+# -------------------------------------------------------------------------------------------------------- the weights
+
+CARD = ("model", "labels", "input", "data", "data_licence", "licence", "test_accuracy", "test_split", "seeds", "command", "parameters", "sha256", "date")
+FLOOR = 0.86  # test accuracy that two CPU cores reach on CIFAR-10
+
+
+def shipped(name: str) -> Any:
+    """One network's test, which may fail only while its weight file is not there."""
+    absent = not (zoo.WEIGHTS / f"{name}.safetensors").exists()
+    return pytest.param(name, marks=pytest.mark.xfail(absent, reason="not trained yet", strict=False))
+
+
+def test_the_networks_of_the_zoo_that_need_training_are_trained() -> None:
+    assert set(NAMES) == {name for name, entry in zoo.ENTRIES.items() if not entry.published}
+
+
+@pytest.mark.parametrize("name", [shipped(name) for name in NAMES])
+def test_weights_ship_with_a_card_that_says_where_they_come_from(name: str) -> None:
+    path = zoo.WEIGHTS / f"{name}.safetensors"
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert [field for field in CARD if not card.get(field)] == []
+    assert card["name"] == name
+    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert card["bytes"] == path.stat().st_size < 10 * 2**20
+    assert FLOOR <= card["test_accuracy"] <= 1
+    assert all(type(seed) is int for seed in card["seeds"])
+    assert card["command"].startswith("python -m training.image_graphs ")
+    assert card["command"].endswith(name)
+    assert datetime.date.fromisoformat(card["date"]) <= datetime.date.today()
+    assert card["model"] == json.loads(json.dumps(zoo.ENTRIES[name].describe()))
+    loaded = zoo.load(name)
+    assert loaded.trained
+    assert loaded.labels == tuple(card["labels"])
+    assert len(loaded.labels) == 10
+    assert sum(p.numel() for p in loaded.model.parameters()) == card["parameters"] <= 2_000_000
+
+
+def test_all_weights_together_are_small_and_nothing_else_lies_there() -> None:
+    files = [path for path in zoo.WEIGHTS.rglob("*") if path.is_file() and path.name not in (".gitkeep", "README.md")]
+    assert sum(path.stat().st_size for path in files) < 100 * 2**20
+    assert {path.stem for path in files} <= set(NAMES)
+    assert {path.suffix for path in files} <= {".safetensors", ".json"}
+    for name in NAMES:
+        assert (zoo.WEIGHTS / f"{name}.safetensors").exists() == (zoo.WEIGHTS / f"{name}.json").exists()
+
+
+# --------------------------------------------------------------------------------------------------- the stored traces
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_the_stored_first_run_is_what_the_network_answers_today(slug: str) -> None:
+    text = service.trace(slug)
+    if text is None:
+        pytest.skip("no stored run of this exhibit yet")
+    scene = scene_of(slug)
+    found = assert_valid(text, ALL[slug], scene, controls_of(slug))
+    assert found["run"] is None
+    assert found["notes"] == list(scene.notes)
+    assert found["state"] == service.first_look(ALL[slug])
+    assert found["story"] == json.loads(json.dumps(ALL[slug].story()))
+    assert [name for name, _ in found["prediction"]] == [name for name, _ in scene.prediction]
+    np.testing.assert_allclose([p for _, p in found["prediction"]], [p for _, p in scene.prediction], atol=1e-3)
+
+
+def test_a_recorded_run_is_a_valid_payload_without_an_id() -> None:
+    text, drawing = service.record("mobilevig")
+    found = assert_valid(text, ALL["mobilevig"], scene_of("mobilevig"), controls_of("mobilevig"))
+    assert found["run"] is None
+    assert found["state"] == service.first_look(ALL["mobilevig"])
+    assert drawing.startswith("<svg ")
+    assert "${" not in drawing
+    assert "{{" not in drawing
+
+
+def test_a_copy_of_the_weights_is_read_from_where_the_zoo_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not any(zoo.WEIGHTS.glob("*.safetensors")):
+        pytest.skip("no weights yet")
+    for path in zoo.WEIGHTS.glob("*"):
+        shutil.copy(path, tmp_path)
+    first = next(path for path in sorted(tmp_path.glob("*.safetensors")))
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    assert zoo.load(first.stem).trained
+    first.unlink()
+    assert not zoo.load(first.stem).trained
