@@ -59,7 +59,7 @@ def mask(name: str) -> np.ndarray | None:
 @lru_cache(maxsize=32)
 def thumb(name: str) -> str:
     """A small data URI for the list of examples."""
-    return data_uri(np.asarray(Image.fromarray(picture(name)).resize((72, 72), Image.Resampling.LANCZOS)), 80)
+    return data_uri(np.asarray(Image.fromarray(picture(name)).resize((56, 56), Image.Resampling.LANCZOS)), 70)
 
 
 def shown_square(photo: Picture) -> np.ndarray:

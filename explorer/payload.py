@@ -45,7 +45,7 @@ def build(
         "exhibit": {k: v for k, v in exhibit.describe().items() if k in ("slug", "title", "idea", "paper")}
         | {"wing": {"slug": exhibit.wing.slug, "title": exhibit.wing.title}},
         "run": run,
-        "picture": {"name": image, "shown": data_uri(scene.shown, 88), "seen": data_uri(scene.seen, 95), "side": scene.shown.shape[0]},
+        "picture": {"name": image, "shown": data_uri(scene.shown, 82), "seen": data_uri(scene.seen, 95), "side": scene.shown.shape[0]},
         "examples": [{"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.examples().values()],
         "controls": {"widgets": exhibit.controls.widgets(), "values": controls.model_dump()},
         "layers": [_layer(layer, scene) for layer in scene.layers],
@@ -87,13 +87,13 @@ def _segments(scene: Scene) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """JSON-ready: arrays packed, numpy numbers unwrapped, NaN and infinity as null."""
+    """JSON-ready: arrays packed in 8 bits (they are for looking at), numpy numbers unwrapped, NaN and infinity as null."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     if isinstance(value, np.ndarray):
-        return pack_scaled(value)
+        return pack_scaled(value, bits=8)
     if isinstance(value, np.generic):
         return plain(value.item())
     if is_dataclass(value) and not isinstance(value, type):

@@ -37,7 +37,7 @@ const HS = {};
 
   const VERSION = 1;
   const MAX_PINS = 26;
-  const ARRAY_TYPES = { u8: Uint8Array, u16: Uint16Array, i32: Int32Array, f32: Float32Array, q16: Uint16Array };
+  const ARRAY_TYPES = { u8: Uint8Array, u16: Uint16Array, i32: Int32Array, f32: Float32Array, q8: Uint8Array, q16: Uint16Array };
 
   /** Something cannot be shown. The message is for the visitor: what is wrong and what to do next. */
   class Refusal extends Error {}
@@ -56,14 +56,14 @@ const HS = {};
       throw new Refusal(`The data of this picture is damaged (${where} has ${bytes.length} bytes for ${expected} numbers). Run it again.`);
     }
     const codes = new Type(bytes.buffer);
-    const array = item.type === "q16" ? unquantised(codes, item.low, item.high) : codes;
+    const array = item.type[0] === "q" ? unquantised(codes, item.low, item.high, item.type === "q8" ? 255 : 65535) : codes;
     array.shape = item.shape;
     return array;
   }
 
-  /** Floats that travelled in 16 bits. */
-  function unquantised(codes, low, high) {
-    return Float32Array.from(codes, (code) => low + ((high - low) * code) / 65535);
+  /** Floats that travelled in 8 or 16 bits. */
+  function unquantised(codes, low, high, top) {
+    return Float32Array.from(codes, (code) => low + ((high - low) * code) / top);
   }
 
   /** Replaces every encoded array inside a plain value. */

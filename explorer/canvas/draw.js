@@ -227,6 +227,15 @@
     return scale.kind === "reversed" ? 1 - t : t;
   }
 
+  /** Takes the colour out of a frame, so that a map over it keeps its own. */
+  function greyOut(ctx, frame) {
+    ctx.save();
+    ctx.globalCompositeOperation = "saturation";
+    ctx.fillStyle = "#808080";
+    ctx.fillRect(frame.x, frame.y, frame.width, frame.height);
+    ctx.restore();
+  }
+
   /** The picture itself; hard pixels where it is enlarged beyond what was there to see. */
   function drawPicture(ctx, frame, image, pixelated) {
     ctx.imageSmoothingEnabled = !pixelated;
@@ -235,5 +244,5 @@
   }
 
   Object.assign(HS, { GUTTER, cellRect, cellCentre, cellAt, edgeCurves, edgeWeight, drawEdges, strongest, drawVeil, drawGrid, drawCell, drawLetter });
-  Object.assign(HS, { drawCross, drawHeat, heatColour, drawPicture });
+  Object.assign(HS, { drawCross, drawHeat, greyOut, heatColour, drawPicture });
 })();

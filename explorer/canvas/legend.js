@@ -77,8 +77,8 @@
     const { in: listens, out: heard } = HS.edgesOf(graph, layer, patch, "both");
     const where = HS.place(patch, layer.grid);
     const what = HS.pooled(layer) ? ["pooled cell", "pooled cells"] : ["patch", "patches"];
-    const parts = [`${where}: listens to ${HS.plural(listens.length, ...what)}${nearest(graph, layer, listens)}`];
-    parts.push(`heard by ${heard.length}`);
+    const parts = [`${where}: listens to ${listens.length ? HS.plural(listens.length, ...what) : "nobody"}${nearest(graph, layer, listens)}`];
+    parts.push(`heard by ${heard.length || "nobody"}`);
     return `${parts.join(", ")}${compared(store, patch)}`;
   }
 

@@ -107,7 +107,8 @@
     const graph = store.graph(pane.layer);
     HS.drawPicture(ctx, pane.frame, look.seen ? images.seen : images.shown, look.seen);
     const heat = HS.heatOf(store, pane.layer, look.heat, rows);
-    if (heat && look.heat !== "distance") HS.drawHeat(ctx, pane.frame, heat, 0.78);
+    if (heat) HS.greyOut(ctx, pane.frame);
+    if (heat && look.heat !== "distance") HS.drawHeat(ctx, pane.frame, heat, 0.72);
     if (look.all) paintAllEdges(ctx, pane, store, layer, graph);
     if (look.grid === "on") HS.drawGrid(ctx, pane.frame, layer.grid);
     if ((look.all || look.heat) && layer.rule.name === "axial-threshold") {
@@ -160,7 +161,7 @@
       if (diff) holes.push(...litCells(pane.frame, layer, diff.b, diff.onlyB.filter(touches(diff.b, layer, group.focus)), "in"));
     }
     const heat = store.look.heat === "distance" ? HS.heatOf(store, pane.layer, "distance", rows) : null;
-    if (heat) HS.drawHeat(ctx, pane.frame, heat, 0.82);
+    if (heat) HS.drawHeat(ctx, pane.frame, heat, 0.72);
     else HS.drawVeil(ctx, pane.frame, holes, store.look.heat ? 0.35 : 0.66);
   }
 

@@ -16,21 +16,21 @@ def pack(array: Any, kind: str) -> dict[str, Any]:
     return {"type": kind, "shape": list(values.shape), "data": base64.b64encode(values.tobytes()).decode("ascii")}
 
 
-def pack_scaled(array: Any) -> dict[str, Any]:
-    """A float array in 16 bits: {type: "q16", low, high, …}, value = low + (high − low) · code / 65535.
+def pack_scaled(array: Any, bits: int = 16) -> dict[str, Any]:
+    """A float array in 8 or 16 bits: {type: "q8" or "q16", low, high, …}, value = low + (high − low) · code / (2^bits − 1).
 
-    Half the size of float32; the error is at most (high − low) / 131070.
+    The error is at most (high − low) / (2^(bits+1) − 2).
     """
     values = np.asarray(array, dtype=np.float64)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    code = np.rint((values - low) / ((high - low) or 1) * 65535)
-    return {**pack(code, "u16"), "type": "q16", "low": low, "high": high}
+    code = np.rint((values - low) / ((high - low) or 1) * (2**bits - 1))
+    return {**pack(code, f"u{bits}"), "type": f"q{bits}", "low": low, "high": high}
 
 
 def unpack(packed: dict[str, Any]) -> np.ndarray:
     """The array of `pack` or `pack_scaled`."""
-    scaled = packed["type"] == "q16"
-    flat = np.frombuffer(base64.b64decode(packed["data"]), dtype=TYPES["u16" if scaled else packed["type"]])
-    if scaled:
-        flat = (packed["low"] + (packed["high"] - packed["low"]) * (flat / 65535)).astype(np.float32)
+    bits = {"q8": 8, "q16": 16}.get(packed["type"])
+    flat = np.frombuffer(base64.b64decode(packed["data"]), dtype=TYPES[f"u{bits}" if bits else packed["type"]])
+    if bits:
+        flat = (packed["low"] + (packed["high"] - packed["low"]) * (flat / (2**bits - 1))).astype(np.float32)
     return flat.reshape(packed["shape"])

@@ -132,8 +132,23 @@ test("components, isolated patches, degrees", () => {
   assert.deepEqual([pieces.count, pieces.sizes], [4, [12, 12, 12, 12]]);
   assert.equal(HS.components(storeOf([axialLayer({ grid: [7, 7], step: 2 })]).graph(0), { grid: [7, 7], keyGrid: [7, 7] }).count, 1);
   const none = storeOf([axialLayer({ threshold: true })]);
-  const empty = none.graph(0, { multiplier: 2.5 });
-  assert.ok(HS.isolated(none.graph(0, { multiplier: 3 }), none.layers[0]).every(Boolean) || empty.m > 0);
+  const empty = none.graph(0, { multiplier: 3 });
+  assert.equal(empty.m, 0);
+  assert.ok(HS.isolated(empty, none.layers[0]).every(Boolean));
+  assert.deepEqual([...HS.inDegree(even.graph(0))], new Array(48).fill(5));
+  assert.equal(HS.outDegree(even.graph(0)).reduce((a, b) => a + b), even.graph(0).m);
+});
+
+test("what the rule looked at and did not keep", () => {
+  const store = storeOf([nearestLayer({ k: 3, dilation: 2 }), axialLayer({ threshold: true })]);
+  for (let patch = 0; patch < store.layers[0].candidates.shape[0]; patch++) {
+    const [layer, width] = [store.layers[0], 12];
+    const skipped = [1, 3].map((j) => layer.candidates[patch * width + j]).filter((source) => source !== patch);
+    assert.deepEqual(HS.rejected(layer, store.graph(0), {}, patch), skipped);
+  }
+  const [layer, graph] = [store.layers[1], store.graph(1)];
+  const kept = graph.offsets[1] - graph.offsets[0];
+  assert.equal(HS.rejected(layer, graph, {}, 0).length + kept, layer.candidates.shape[1]);
 });
 
 test("difference of two layers and its Jaccard number", () => {
@@ -217,6 +232,15 @@ test("permalink: damage, other versions and bombs open the exhibit as usual", as
     assert.equal(read.notices.length, 1, text.slice(0, 10));
   }
   assert.deepEqual((await HS.readPermalink("")).notices, []);
+});
+
+test("16-bit floats decode to their range; words of a measure join its value", () => {
+  const raw = JSON.parse(payloadOf([nearestLayer()], { measures: { edges: { name: "Edges", unit: "edges" } } }));
+  raw.layers[0].measures = [{ key: "edges", value: 3 }];
+  raw.layers[0].distance = { ...raw.layers[0].distance, type: "q16", low: -1, high: 1, data: Buffer.from(new Uint16Array(360).fill(65535).buffer).toString("base64") };
+  const [layer] = HS.decode(JSON.stringify(raw)).layers;
+  assert.ok(layer.distance.every((d) => d === 1));
+  assert.equal(layer.measures[0].name, "Edges");
 });
 
 test("colour maps grow in lightness and the diverging one has a neutral centre", () => {

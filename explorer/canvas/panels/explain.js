@@ -107,7 +107,7 @@
 
   function sentenceNearest(layer, rule, x) {
     if (!x.candidate) {
-      const rank = x.rank ? `It is only the ${ordinal(x.rank)} nearest of ${x.of}` : `It is not among the ${x.of} nearest that were kept`;
+      const rank = x.rank ? `It is only the ${ordinal(x.rank)} nearest of ${x.of}` : `It is not among the ${x.of} nearest that are listed`;
       return `${rank}: far beyond k = ${rule.k}.`;
     }
     const flips = flipsNearest(layer, rule, x.column, x.kept);

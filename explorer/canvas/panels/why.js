@@ -234,7 +234,11 @@
       if (HS.chart.touched(changed, "layer")) {
         [state.a, state.chosen, state.inside] = [null, null, false];
         view.resize();
-      } else view.draw(false);
+      } else {
+        if (state.inside && !(store.hover && store.hover.patch === state.chosen)) state.inside = false;
+        if (HS.chart.touched(changed, "pins")) state.chosen = null;
+        view.draw(false);
+      }
       describe();
     }
 
