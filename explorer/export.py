@@ -224,7 +224,7 @@ def _described(layer: str, role: str, structure: Structure) -> dict[str, Any]:
             "key": f"{layer}/{role}/{name}",
             "shape": list(t.shape),
             "type": str(t.dtype).removeprefix("torch."),
-            "meaning": words.get(name, ""),
+            "meaning": words.get(name.split(".")[0], ""),
         }
         for name, t in structure.tensors().items()
     }

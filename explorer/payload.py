@@ -30,6 +30,7 @@ def build(
     run: str | None = None,
     state: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
+    request: int | None = None,
 ) -> str:
     """The payload as text.
 
@@ -37,6 +38,7 @@ def build(
         image: name of the example, or "yours".
         run: id for follow-up questions; None for a stored trace.
         state: the look to open with; None keeps the look that the page has.
+        request: number of the page's question that this answers, so that a late answer cannot replace a newer one.
         notes: further plain remarks (about the picture, the link) to show beside the scene's own.
     """
     extras = {k: v for k, v in scene.extras.items() if k != "depth"}
@@ -45,6 +47,7 @@ def build(
         "exhibit": {k: v for k, v in exhibit.describe().items() if k in ("slug", "title", "idea", "paper")}
         | {"wing": {"slug": exhibit.wing.slug, "title": exhibit.wing.title}},
         "run": run,
+        "request": request,
         "picture": {"name": image, "shown": data_uri(scene.shown, 82), "seen": data_uri(scene.seen, 95), "side": scene.shown.shape[0]},
         "examples": [{"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.examples().values()],
         "controls": {"widgets": exhibit.controls.widgets(), "values": controls.model_dump()},

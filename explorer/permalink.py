@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,8 +54,27 @@ def decode(text: str | None) -> State:
     if not isinstance(found, dict) or found.get("v") != VERSION:
         return State(notices=("This link was made by another version of the page, so the exhibit opens as it always does.",))
 
-    def mapping(key: str) -> dict[str, Any]:
-        return {str(k)[:40]: v for k, v in found[key].items()} if isinstance(found.get(key), dict) else {}
+    image, controls, look = found.get("i"), tidy(found.get("c")), tidy(found.get("l"))
+    image = image if isinstance(image, str) and len(image) <= 40 else None
+    dropped = [found.get(key) for key, kept in (("i", image), ("c", controls), ("l", look)) if found.get(key) and kept != found[key]]
+    notices = ("A part of this link could not be used and stands as usual.",) if dropped else ()
+    return State(image, controls, look, notices)
 
-    image = found.get("i")
-    return State(image if isinstance(image, str) and len(image) <= 40 else None, mapping("c"), mapping("l"))
+
+def tidy(found: Any) -> dict[str, Any]:
+    """The part of a state that came from outside which can be meant: names with numbers, words, or short flat groups of these."""
+
+    def plain(value: Any) -> bool:
+        if isinstance(value, (int, float)):
+            return abs(value) <= 2**53 and math.isfinite(value)
+        return value is None or (isinstance(value, str) and len(value) <= 60 and value.isprintable())
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, list):
+            return len(value) <= 64 and all(map(plain, value))
+        if isinstance(value, Mapping):
+            return len(value) <= 16 and all(isinstance(k, str) and plain(k) and plain(v) for k, v in value.items())
+        return plain(value)
+
+    listed = list(found.items())[:64] if isinstance(found, Mapping) else []
+    return {key: value for key, value in listed if isinstance(key, str) and len(key) <= 40 and plain(key) and fits(value)}

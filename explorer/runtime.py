@@ -22,6 +22,7 @@ MODEL_QUEUE = "model"  # every event that runs a model shares this concurrency_i
 MODEL_WORKERS = 1
 RUN_TTL_SECONDS = 15 * 60
 RUN_BYTES = 200 * 2**20
+_loading = threading.Lock()
 
 
 def on_gpu(seconds: int = 8) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -55,9 +56,14 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@lru_cache(maxsize=24)
 def model(name: str) -> zoo.Loaded:
     """A model of the zoo, loaded once and shared; its weights are never written to."""
+    with _loading:  # two first visitors at once must not get two models
+        return _model(name)
+
+
+@lru_cache(maxsize=24)
+def _model(name: str) -> zoo.Loaded:
     loaded = zoo.load(name)
     loaded.model.to(device())
     return loaded
@@ -92,6 +98,7 @@ class RunStore:
         self.max_bytes, self.ttl = max_bytes, ttl
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._lock = threading.Lock()
+        self._alarm: threading.Timer | None = None
 
     def put(self, run: Run) -> str:
         """Keep a run; returns its id."""
@@ -99,6 +106,7 @@ class RunStore:
         with self._lock:
             self._runs[key] = run
             self._drop()
+            self._set_alarm()
         return key
 
     def get(self, key: Any) -> Run | None:
@@ -114,6 +122,20 @@ class RunStore:
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    def _set_alarm(self) -> None:
+        """Old runs are forgotten in time also when nobody comes any more."""
+        if self._runs and self._alarm is None:
+            oldest = min(run.born for run in self._runs.values())
+            self._alarm = threading.Timer(max(oldest + self.ttl - time.monotonic(), 0) + 1, self._forget)
+            self._alarm.daemon = True
+            self._alarm.start()
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._alarm = None
+            self._drop()
+            self._set_alarm()
 
     def _drop(self) -> None:
         now = time.monotonic()

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from explorer import examples
 from explorer.diagnostics import patch_labels, segments
 from explorer.exhibit import Labeller
 
-
-def by_colour(shown: np.ndarray) -> Labeller:
-    """Segments of a picture without a mask: k-means on patch colour and position."""
-
-    def labels(grid: tuple[int, int]) -> tuple[np.ndarray, bool]:
-        return np.asarray(segments(shown, grid)).reshape(-1), False
-
-    return labels
+Grid = tuple[int, int]
 
 
-def by_mask(mask: np.ndarray) -> Labeller:
+@dataclass(frozen=True, eq=False)
+class ByColour:
+    """Segments of a picture without a mask: k-means on patch colour and position. (A class, so that it can be pickled.)"""
+
+    shown: np.ndarray
+
+    def __call__(self, grid: Grid) -> tuple[np.ndarray, bool]:
+        return np.asarray(segments(self.shown, grid)).reshape(-1), False
+
+
+@dataclass(frozen=True, eq=False)
+class ByMask:
     """Segments from a mask of segment numbers [h, w], 0 = not annotated."""
 
-    def labels(grid: tuple[int, int]) -> tuple[np.ndarray, bool]:
-        return np.asarray(patch_labels(mask, grid, void=0)).reshape(-1), True
+    mask: np.ndarray
 
-    return labels
+    def __call__(self, grid: Grid) -> tuple[np.ndarray, bool]:
+        return np.asarray(patch_labels(self.mask, grid, void=0)).reshape(-1), True
 
 
 def for_example(name: str) -> Labeller:
     """The best that is known about a shipped picture."""
     mask = examples.mask(name)
-    return by_colour(examples.picture(name)) if mask is None else by_mask(mask)
+    return ByColour(examples.picture(name)) if mask is None else ByMask(mask)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from explorer import examples, payload, permalink, runtime, segments
 from explorer.card import card
@@ -42,24 +44,28 @@ class Source:
 def exhibit(slug: Any) -> Exhibit:
     """The exhibit of this name. Raises BadRequest that lists the names there are."""
     found, missing = catalogue()
-    if slug in found:
+    if isinstance(slug, str) and slug in found:
         return found[slug]
     for absent in missing:
         if absent.slug == slug:
             raise BadRequest(f"the exhibit {slug!r} is unavailable here, because {absent.reason}")
-    raise BadRequest(f"there is no exhibit named {str(slug)[:40]!r}; there are {', '.join(found)}")
+    raise BadRequest(f"there is no exhibit named {_name(slug)}; there are {', '.join(found)}")
 
 
 def example(name: Any) -> Source:
     """A shipped picture as a source."""
-    if name not in examples.examples():
-        raise BadRequest(f"there is no example named {str(name)[:40]!r}; there are {', '.join(examples.examples())}")
+    if not isinstance(name, str) or name not in examples.examples():
+        raise BadRequest(f"there is no example named {_name(name)}; there are {', '.join(examples.examples())}")
     return Source(examples.picture(name), name, segments.for_example(name))
+
+
+def _name(asked: Any) -> str:
+    return repr(asked[:40]) if isinstance(asked, str) else "that"
 
 
 def visitors(shown: np.ndarray, notes: Sequence[str] = ()) -> Source:
     """A visitor's picture (already through the intake) as a source."""
-    return Source(shown, payload.YOURS, segments.by_colour(shown), tuple(notes))
+    return Source(shown, payload.YOURS, segments.ByColour(shown), tuple(notes))
 
 
 @runtime.on_gpu(seconds=8)
@@ -73,12 +79,20 @@ def compute(slug: str, source: Source, controls: Controls, cuts: Sequence[Interv
         raise BadRequest(str(error)) from None
 
 
-def run(slug: str, source: Source, controls: Controls, state: Mapping[str, Any] | None = None, notices: Sequence[str] = ()) -> str:
+def run(
+    slug: str,
+    source: Source,
+    controls: Controls,
+    state: Mapping[str, Any] | None = None,
+    notices: Sequence[str] = (),
+    request: int | None = None,
+) -> str:
     """Compute, keep the run for follow-up questions, and return the payload."""
     shown = exhibit(slug)
     scene = compute(slug, source, controls)
     key = runtime.RUNS.put(runtime.Run(slug, source, controls, scene, _size(scene)))
-    return payload.build(shown, scene, controls, image=source.name, run=key, state=state, notes=(*source.notes, *notices))
+    remarks = (*source.notes, *notices)
+    return payload.build(shown, scene, controls, image=source.name, run=key, state=_look(state), notes=remarks, request=request)
 
 
 def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> str:
@@ -142,10 +156,10 @@ def asked_run(data: Mapping[str, Any]) -> runtime.Run:
     found = runtime.RUNS.get(data.get("run"))
     if found is not None:
         return found
-    slug, source = str(data.get("exhibit"))[:40], asked_source(data)
-    controls = exhibit(slug).controls.parse(data.get("controls"))
-    scene = compute(slug, source, controls)
-    return runtime.Run(slug, source, controls, scene, _size(scene))
+    shown, source = exhibit(data.get("exhibit")), asked_source(data)
+    controls = shown.controls.parse(data.get("controls"))
+    scene = compute(shown.slug, source, controls)
+    return runtime.Run(shown.slug, source, controls, scene, _size(scene))
 
 
 def cut(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +171,17 @@ def cut(data: Mapping[str, Any]) -> dict[str, Any]:
     if "predictions" in after.extras:
         result["predictions"] = {k: [[n, p] for n, p in v] for k, v in after.extras["predictions"].items()}
     return result
+
+
+def bundle(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything to take home as one zip file, in base64."""
+    from explorer import export  # matplotlib is imported when somebody takes something home
+
+    found = asked_run(data)
+    cuts = _interventions(data.get("cuts") or [])
+    scene = compute(found.exhibit, found.picture, found.controls, cuts) if cuts else found.scene
+    packed = export.bundle(scene, exhibit(found.exhibit), found.controls, image=found.picture.name, picture=found.picture.shown, cuts=cuts)
+    return {"name": f"hyperscope-{found.exhibit}-{found.picture.name}.zip", "data": base64.b64encode(packed).decode("ascii")}
 
 
 def lay_out(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,13 +209,15 @@ def attribution(data: Mapping[str, Any]) -> dict[str, Any]:
     found = asked_run(data)
     shown = exhibit(found.exhibit)
     method, label = data.get("method"), data.get("label") or found.scene.prediction[0][0]
+    if not isinstance(label, str):
+        raise BadRequest("the label must be the name of a class")
     if shown.explain is None:
         raise BadRequest("this exhibit has no attribution")
     if method not in METHODS:
         raise BadRequest(f"the method must be one of {', '.join(METHODS)}")
     _, name = _graph(found.scene, data.get("layer"))
     try:
-        result = shown.explain(found.picture.shown, found.controls, method, str(label), name)
+        result = shown.explain(found.picture.shown, found.controls, method, label, name)
         result.require_finite("the attribution")
     except (NonFiniteError, ValueError) as error:
         raise BadRequest(str(error)) from None
@@ -207,7 +234,7 @@ def answer_api(slug: str, image: str, settings: Mapping[str, Any]) -> dict[str, 
     """
     shown = exhibit(slug)
     controls = shown.controls.parse(settings)
-    source = example(image) if image in examples.examples() else _from_base64(image)
+    source = example(image) if isinstance(image, str) and image in examples.examples() else _from_base64(image)
     scene = compute(slug, source, controls)
     layers = []
     for layer in scene.layers:
@@ -250,25 +277,37 @@ def look_up(data: Any) -> dict[str, Any] | None:
         graph, _ = _graph(found.scene, data.get("layer"))
     except BadRequest:
         return None
-    patch, features = data.get("patch"), graph.features
-    if not isinstance(patch, int) or not 0 <= patch < graph.grid[0] * graph.grid[1] or features is None or graph.pooled:
+    patch = data.get("patch")
+    if type(patch) is not int or not 0 <= patch < graph.grid[0] * graph.grid[1]:
         return None
-    nodes = features[:1].flatten(2).transpose(1, 2).float()
+    row = _row(graph, patch)
+    return None if row is None else {"values": pack(row.numpy(), "f32")}
+
+
+def _row(graph: PatchGraph, patch: int) -> Tensor | None:
+    """Distance of a patch to every key as the rule measures it, [M]; None where the graph does not tell."""
+    keys = graph.key_grid[0] * graph.key_grid[1]
+    if graph.distance is not None and graph.candidates.shape[2] == keys:
+        return torch.zeros(keys).scatter(0, graph.candidates[0, patch], graph.distance[0, patch].float())
+    if graph.features is None or graph.pooled or graph.position is not None:
+        return None
+    nodes = graph.features[:1].flatten(2).transpose(1, 2).float()
     if graph.rule.name == "axial-threshold":
-        row = (nodes[0] - nodes[0, patch]).abs().sum(-1)
-    else:
-        nodes = unit(nodes)
-        row = squared_distances(nodes[:, patch : patch + 1], nodes)[0, 0]
-    return {"values": pack(row.cpu().numpy(), "f32")}
+        return torch.linalg.vector_norm(nodes[0] - nodes[0, patch], ord=graph.rule.settings["p"], dim=-1)
+    nodes = unit(nodes)
+    return squared_distances(nodes[:, patch : patch + 1], nodes)[0, 0]
 
 
 def _graph(scene: Scene, layer: Any) -> tuple[PatchGraph, str]:
-    if not isinstance(layer, int) or isinstance(layer, bool) or not 0 <= layer < len(scene.layers):
-        raise BadRequest(f"layer must be a number from 0 to {len(scene.layers) - 1}")
-    found = scene.layers[layer].structures.get("graph")
+    """The graph of a layer, by its number or its name."""
+    names = [one.name for one in scene.layers]
+    index = names.index(layer) if isinstance(layer, str) and layer in names else layer
+    if type(index) is not int or not 0 <= index < len(names):
+        raise BadRequest(f"layer must be a number from 0 to {len(names) - 1}, or one of {', '.join(names)}")
+    found = scene.layers[index].structures.get("graph")
     if not isinstance(found, PatchGraph):
         raise BadRequest("this layer holds no graph")
-    return found, scene.layers[layer].name
+    return found, names[index]
 
 
 def _interventions(listed: Any) -> list[Intervention]:
@@ -281,13 +320,16 @@ def _interventions(listed: Any) -> list[Intervention]:
         if not isinstance(item, Mapping) or item.get("kind") not in ("edges", "patch") or not isinstance(item.get("layer"), str):
             raise wrong
         pairs = item.get("pairs")
-        if not isinstance(pairs, list) or len(pairs) > MAX_PAIRS:
+        if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
             raise wrong
-        try:
-            found.append(Intervention(item["layer"], item["kind"], tuple((int(t), int(s)) for t, s in pairs)))
-        except (TypeError, ValueError):
-            raise wrong from None
+        found.append(Intervention(item["layer"], item["kind"], tuple((target, source) for target, source in pairs)))
+    if sum(len(cut.pairs) for cut in found) > MAX_PAIRS:
+        raise BadRequest(f"at most {MAX_PAIRS} edges can be cut at once")
     return found
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(type(n) is int and -1 <= n < 2**31 for n in pair)
 
 
 def _cut_note(before: Scene, after: Scene) -> str:

@@ -100,7 +100,12 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         model: dict[str, Any] = {**quiet, "concurrency_id": runtime.MODEL_QUEUE, "concurrency_limit": runtime.MODEL_WORKERS}
         stage.run(_asked_run, None, [stage, mailbox], trigger_mode="always_last", **model)
-        for name, ask in (("cut", service.cut), ("layout", service.lay_out), ("attribution", service.attribution)):
+        for name, ask in (
+            ("cut", service.cut),
+            ("layout", service.lay_out),
+            ("attribution", service.attribution),
+            ("bundle", service.bundle),
+        ):
             getattr(stage, name)(_asker(name, ask), None, [mailbox], trigger_mode="always_last", **model)
         intake.input(_uploader(wing), [intake, stage], [stage, mailbox, intake], trigger_mode="always_last", **model)
 
@@ -128,7 +133,8 @@ def _asked_run(event: gr.EventData) -> tuple[Any, Any]:
         exhibit = service.exhibit(data.get("exhibit"))
         controls = exhibit.controls.parse(data.get("controls"))
         look = data.get("look") if isinstance(data.get("look"), Mapping) else None
-        return service.run(exhibit.slug, service.asked_source(data), controls, look)
+        request = data.get("request")
+        return service.run(exhibit.slug, service.asked_source(data), controls, look, request=request if isinstance(request, int) else None)
 
     text, refusal = _guarded(work)
     return (gr.skip() if text is None else text), (

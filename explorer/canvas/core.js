@@ -218,7 +218,9 @@ const HS = {};
         names.delete(newest.get(name));
         newest.set(name, ++count);
         names.set(count, name);
-        host.ask(name, { exhibit: store.payload.exhibit.slug, run: store.payload.run, request: count, ...data });
+        const { exhibit, run, picture, controls } = store.payload;
+        const about = { exhibit: exhibit.slug, run, image: { example: picture.name }, controls: controls.values };
+        host.ask(name, { ...about, request: count, ...data });
         store.touch("answer");
         return count;
       },

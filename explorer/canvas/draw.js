@@ -53,14 +53,20 @@
     path.quadraticCurveTo(bx, by, x2, y2);
   }
 
-  /** Arrow head on a curve, a bit past its middle: the message flows this way. */
-  function arrowHead(path, [x1, y1, bx, by, x2, y2], size) {
+  /** Corners of the arrow head on a curve, a bit past its middle: the message flows this way. */
+  function arrowPoints([x1, y1, bx, by, x2, y2], size) {
     const t = 0.58;
     const x = (1 - t) ** 2 * x1 + 2 * t * (1 - t) * bx + t * t * x2;
     const y = (1 - t) ** 2 * y1 + 2 * t * (1 - t) * by + t * t * y2;
     const angle = Math.atan2((1 - t) * (by - y1) + t * (y2 - by), (1 - t) * (bx - x1) + t * (x2 - bx));
-    path.moveTo(x + size * Math.cos(angle), y + size * Math.sin(angle));
-    for (const turn of [2.5, -2.5]) path.lineTo(x + size * Math.cos(angle + turn), y + size * Math.sin(angle + turn));
+    return [0, 2.5, -2.5].map((turn) => [x + size * Math.cos(angle + turn), y + size * Math.sin(angle + turn)]);
+  }
+
+  function arrowHead(path, curve, size) {
+    const [tip, left, right] = arrowPoints(curve, size);
+    path.moveTo(...tip);
+    path.lineTo(...left);
+    path.lineTo(...right);
     path.closePath();
   }
 
@@ -243,6 +249,6 @@
     if (image && image.complete && image.naturalWidth) ctx.drawImage(image, frame.x, frame.y, frame.width, frame.height);
   }
 
-  Object.assign(HS, { GUTTER, cellRect, cellCentre, cellAt, edgeCurves, edgeWeight, drawEdges, strongest, drawVeil, drawGrid, drawCell, drawLetter });
+  Object.assign(HS, { GUTTER, cellRect, cellCentre, cellAt, edgeCurves, edgeWeight, arrowPoints, drawEdges, strongest, drawVeil, drawGrid, drawCell, drawLetter });
   Object.assign(HS, { drawCross, drawHeat, greyOut, heatColour, drawPicture });
 })();

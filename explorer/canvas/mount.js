@@ -31,6 +31,12 @@
     };
   }
 
+  /** What stands above belongs to the page; the main act fills the rest of the window. */
+  function fillWindow(root) {
+    const above = root.getBoundingClientRect().top + window.scrollY;
+    if (above < MAX_ABOVE) root.style.setProperty("--hs-offset", `${Math.round(above) + 2}px`);
+  }
+
   const sizeOf = (width) => (width >= 1080 ? "wide" : width > 700 ? "medium" : "narrow");
 
   // ------------------------------------------------------------------------------------------------------ messages
@@ -233,15 +239,14 @@
     let store = null;
     const stopTheme = watchTheme(root, () => store && store.touch("theme"));
     const observer = new ResizeObserver(() => {
-      // What stands above belongs to the page; the main act fills the rest of the window.
-      const above = root.getBoundingClientRect().top + window.scrollY;
-      if (above < MAX_ABOVE) root.style.setProperty("--hs-offset", `${Math.round(above) + 2}px`);
+      fillWindow(root);
       const size = sizeOf(root.clientWidth);
       if (root.dataset.size === size) return;
       root.dataset.size = size;
       if (store) store.touch("size");
     });
     observer.observe(root);
+    observer.observe(document.body);
     root.dataset.size = sizeOf(element.clientWidth);
 
     function begin(payload) {

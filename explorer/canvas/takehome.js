@@ -26,9 +26,35 @@
 
   function svgEdge(frame, layer, graph, e, way) {
     const weight = HS.edgeWeight(graph.strength[e]);
-    const d = HS.edgeCurves(frame, layer, graph, e).map(([x1, y1, bx, by, x2, y2]) => `M${number(x1)} ${number(y1)}Q${number(bx)} ${number(by)} ${number(x2)} ${number(y2)}`);
+    const curves = HS.edgeCurves(frame, layer, graph, e);
+    const d = curves.map(([x1, y1, bx, by, x2, y2]) => `M${number(x1)} ${number(y1)}Q${number(bx)} ${number(by)} ${number(x2)} ${number(y2)}`);
     const dash = graph.wrap[e] ? ' stroke-dasharray="2 4"' : way === "out" ? ' stroke-dasharray="7 5"' : "";
-    return `<path d="${d.join("")}" stroke="${HS.MEANING[way]}" stroke-width="${number(1.2 + 2.6 * weight)}" stroke-opacity="${number(0.4 + 0.6 * weight)}"${dash}/>`;
+    const opacity = number(0.4 + 0.6 * weight);
+    const head = HS.arrowPoints(curves[curves.length - 1], 5 + 3 * weight).map((point) => point.map(number).join(",")).join(" ");
+    return [
+      `<path d="${d.join("")}" fill="none" stroke="${HS.MEANING[way]}" stroke-width="${number(1.2 + 2.6 * weight)}" opacity="${opacity}"${dash}/>`,
+      `<polygon points="${head}" fill="${HS.MEANING[way]}" opacity="${opacity}"/>`,
+    ].join("");
+  }
+
+  function svgCell(frame, grid, cell, colour, width, dash = "") {
+    const [x, y, w, h] = HS.cellRect(frame, grid, cell).map(number);
+    return `<rect x="${x}" y="${y}" width="${w}" height="${h}" fill="none" stroke="${colour}" stroke-width="${width}"${dash}/>`;
+  }
+
+  /** Frames of the patches at the other end, each once. */
+  function svgNeighbours(frame, layer, graph, edges, way) {
+    const cells = new Set(Array.from(edges, (e) => (way === "in" ? graph.source[e] : graph.target[e])));
+    const grid = way === "in" ? layer.keyGrid : layer.grid;
+    return Array.from(cells, (cell) => svgCell(frame, grid, cell, HS.MEANING[way], 2, way === "out" ? ' stroke-dasharray="4 3"' : ""));
+  }
+
+  function svgFocus(frame, focus) {
+    const [x, y] = HS.cellRect(frame, focus.grid, focus.cell);
+    const letter = focus.letter
+      ? `<circle cx="${number(x)}" cy="${number(y)}" r="11" fill="#0a0c10" stroke="#fff" stroke-width="2"/><text x="${number(x)}" y="${number(y + 5)}" fill="#fff" font-family="sans-serif" font-weight="600" font-size="14" text-anchor="middle">${focus.letter}</text>`
+      : "";
+    return svgCell(frame, focus.grid, focus.cell, HS.MEANING.focus, 3) + letter;
   }
 
   /** The current layer over the picture, as the text of an SVG file. */
@@ -37,18 +63,16 @@
     const { layer, graph, focuses, groups } = shownEdges(store);
     const frame = { x: HS.GUTTER, y: HS.GUTTER, width: SIDE, height: SIDE };
     const size = SIDE + 2 * HS.GUTTER;
-    const rects = focuses.map((focus) => {
-      const [x, y, w, h] = HS.cellRect(frame, focus.grid, focus.cell);
-      return `<rect x="${number(x)}" y="${number(y)}" width="${number(w)}" height="${number(h)}" fill="none" stroke="#fff" stroke-width="3"/>`;
-    });
-    const paths = groups.flatMap(([way, edges]) => Array.from(edges, (e) => svgEdge(frame, layer, graph, e, way)));
+    const box = `x="${frame.x}" y="${frame.y}" width="${SIDE}" height="${SIDE}"`;
+    const frames = focuses.length ? groups.flatMap(([way, edges]) => svgNeighbours(frame, layer, graph, edges, way)) : [];
     return [
       `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" width="${size}" height="${size}">`,
       `<title>${escaped(`${exhibit.title}, ${layer.label}: ${graph.m} edges`)}</title>`,
-      `<image href="${escaped(store.look.seen ? picture.seen : picture.shown)}" x="${frame.x}" y="${frame.y}" width="${SIDE}" height="${SIDE}" preserveAspectRatio="none"/>`,
-      `<rect x="${frame.x}" y="${frame.y}" width="${SIDE}" height="${SIDE}" fill="#080a0e" fill-opacity="0.5"/>`,
-      `<g fill="none" stroke-linecap="round">${paths.join("\n")}</g>`,
-      ...rects,
+      `<image href="${escaped(store.look.seen ? picture.seen : picture.shown)}" ${box} preserveAspectRatio="none"/>`,
+      `<rect ${box} fill="#080a0e" fill-opacity="0.5"/>`,
+      ...frames,
+      ...groups.flatMap(([way, edges]) => Array.from(edges, (e) => svgEdge(frame, layer, graph, e, way))),
+      ...focuses.map((focus) => svgFocus(frame, focus)),
       "</svg>",
     ].join("\n");
   }
@@ -103,7 +127,19 @@
       ["Picture with edges (SVG)", () => save(name("svg"), "image/svg+xml", svgOf(store))],
       ["Edges (JSON)", () => save(name("json"), "application/json", jsonOf(store))],
       ["Edges (CSV)", () => save(name("csv"), "text/csv", csvOf(store))],
+      ["This page, offline (HTML), figures, arrays, graphs (zip)", askBundle],
     ];
+    store.onAnswer("bundle", (answer) => {
+      const bytes = Uint8Array.from(atob(answer.data), (c) => c.charCodeAt(0));
+      save(answer.name, "application/zip", new Blob([bytes], { type: "application/zip" }));
+      tell(`${answer.name} is ready (${HS.plural(Math.round(bytes.length / 1000), "kilobyte")}).`);
+    });
+
+    function askBundle() {
+      const cuts = store.cuts;
+      if (store.ask("bundle", { cuts }) === null) tell("The zip file is made by the server, and this page has none.");
+      else tell("Packing figures, arrays and graphs …");
+    }
 
     async function copyLink() {
       const address = await store.permalink();

@@ -34,8 +34,13 @@ def catalogue() -> tuple[dict[str, Exhibit], list[Unavailable]]:
             exhibit: Exhibit = importlib.import_module(f"explorer.exhibits.{module}").EXHIBIT
             found[exhibit.slug] = exhibit
         except Exception as error:  # one broken exhibit must not close the house
-            missing.append(Unavailable(module.split(".")[-1], f"{type(error).__name__}: {error}"))
+            missing.append(Unavailable(module.split(".")[-1], _as_text(f"{type(error).__name__}: {error}")))
     return found, missing
+
+
+def _as_text(message: str) -> str:
+    """A message that may stand in a template: what Gradio would evaluate is taken apart."""
+    return message.replace("${", "$ {").replace("{{", "{ {")[:300]
 
 
 def of_wing(wing: Wing) -> list[Exhibit]:

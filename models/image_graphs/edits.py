@@ -47,24 +47,33 @@ def rebuilt(graph: PatchGraph, constructor: Constructor, position: Tensor | None
 
 
 def without_edges(graph: PatchGraph, pairs: Iterable[tuple[int, int]]) -> PatchGraph:
-    """Remove the edges source → target for every (target, source) pair, in all pictures."""
-    drop = torch.zeros(graph.candidates.shape, dtype=torch.bool)
-    n = graph.candidates.shape[1]
-    for target, source in pairs:
-        if not 0 <= target < n:
-            raise ValueError(f"there is no patch {target}; the grid holds {n}")
-        drop[:, target] |= graph.candidates[:, target] == source
-    return graph.with_kept(graph.kept & ~drop.to(graph.kept.device))
+    """Remove the edges source → target for every (target, source) pair, in all pictures.
+
+    Raises:
+        ValueError: a target is no patch of the grid. A source that is no candidate has no edge to remove.
+    """
+    sources, device = graph.key_grid[0] * graph.key_grid[1], graph.candidates.device
+    listed = [(_patch(graph, target), source) for target, source in pairs]
+    codes = [target * sources + source for target, source in listed if 0 <= source < sources]
+    gone = torch.tensor(codes, dtype=torch.int64, device=device)
+    here = torch.arange(graph.candidates.shape[1], device=device)[None, :, None]
+    return graph.with_kept(graph.kept & ~torch.isin(here * sources + graph.candidates, gone))
 
 
 def without_patches(graph: PatchGraph, patches: Iterable[int]) -> PatchGraph:
-    """Remove every edge from and to these patches. Where sources are pooled cells, only what the patches listen to."""
-    drop = torch.zeros(graph.candidates.shape, dtype=torch.bool)
+    """Remove every edge from and to these patches. Where sources are pooled cells, only what the patches listen to.
+
+    Raises:
+        ValueError: there is no such patch in the grid.
+    """
+    chosen = torch.zeros(graph.candidates.shape[1], dtype=torch.bool, device=graph.candidates.device)
+    chosen[torch.tensor([_patch(graph, patch) for patch in patches], dtype=torch.int64)] = True
+    drop = chosen[None, :, None]
+    return graph.with_kept(graph.kept & ~(drop if graph.pooled else drop | chosen[graph.candidates]))
+
+
+def _patch(graph: PatchGraph, patch: int) -> int:
     n = graph.candidates.shape[1]
-    for patch in patches:
-        if not 0 <= patch < n:
-            raise ValueError(f"there is no patch {patch}; the grid holds {n}")
-        drop[:, patch] = True
-        if not graph.pooled:
-            drop |= graph.candidates == patch
-    return graph.with_kept(graph.kept & ~drop.to(graph.kept.device))
+    if not 0 <= patch < n:
+        raise ValueError(f"there is no patch {patch}; the grid holds {n}")
+    return patch

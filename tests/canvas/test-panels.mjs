@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { axialLayer, loadCanvas, nearestLayer, payloadOf, random } from "./load.mjs";
 
-const HS = loadCanvas("core", "graph", "dom", "panels/maths", "panels/networks", "panels/explain", "panels/lab");
+const HS = loadCanvas("core", "graph", "dom", "panels/maths", "panels/networks", "panels/explain");
 const { maths, networks, explain } = HS;
 
 const near = (actual, expected, tolerance = 1e-6) => assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);
@@ -102,12 +102,12 @@ test("odd boards of step 2 are one-way, even ones two-way", () => {
 
 test("a patch of the 7 × 7 board has heard from 14, 45, 82, 100 % after 1 to 4 blocks", () => {
   const steps = networks.stepsTo(networks.axialGraph(7, 7, 2), 24);
-  assert.deepEqual(HS.lab.reach([...steps]).map((share) => Math.round(100 * share)), [14, 45, 82, 100]);
+  assert.deepEqual(networks.reach(steps, 4).map((share) => Math.round(100 * share)), [14, 45, 82, 100]);
 });
 
 test("the laboratory says what the board does", () => {
-  assert.equal(HS.lab.sentence(HS.lab.study(7, 2)), "7 is odd: one directed piece.");
-  assert.match(HS.lab.sentence(HS.lab.study(8, 2)), /^8 is even: four silent islands/);
+  assert.equal(networks.sentence(networks.study(7, 2)), "7 is odd: one directed piece.");
+  assert.match(networks.sentence(networks.study(8, 2)), /^8 is even: four silent islands/);
 });
 
 const plain = (n, edges) => ({ n, neighbours: Array.from({ length: n }, (_, i) => edges.filter(([t]) => t === i).map(([, s]) => s)) });

@@ -8,35 +8,15 @@
   const STEPS = [1, 4];
   const BLOCKS = 4;
   const ROLL = 650; // milliseconds per roll
+  const PALE = new Set([1, 3, 4, 6]); // group colours that need dark text
   const VIEWS = [
     ["pieces", "Pieces", "Patches of one colour can hear each other"],
     ["reach", "Reach", "After how many blocks the chosen patch has heard from each patch"],
     ["fiedler", "Fiedler", "The slowest mode of the piece: where it would come apart first"],
   ];
 
-  /** Everything that follows from size and step. */
-  function study(size, step) {
-    const graph = HS.networks.axialGraph(size, size, step);
-    const { label, count } = HS.networks.pieces(graph);
-    return { size, step, graph, label, count, rule: HS.networks.gcd(step, size) ** 2, degree: graph.neighbours[0].length, reciprocity: HS.networks.reciprocity(graph) };
-  }
-
-  /** Share of the board that a patch has heard from (itself included) after 1 … BLOCKS blocks. */
-  function reach(steps) {
-    return Array.from({ length: BLOCKS }, (_, b) => steps.filter((s) => s <= b + 1).length / steps.length);
-  }
-
-  /** "odd: one directed piece; even: four silent islands", in the words of this board. */
-  function sentence({ size, count, reciprocity }) {
-    const side = size % 2 ? "odd" : "even";
-    const way = reciprocity === 0 ? "directed" : reciprocity === 1 ? "two-way" : "partly directed";
-    if (count === 1) return `${size} is ${side}: one ${way} piece.`;
-    const number = count === 4 ? "four" : String(count);
-    return `${size} is ${side}: ${number} silent islands that never hear each other.`;
-  }
-
   function mount(el, store) {
-    const state = { size: 7, step: 2, view: "pieces", patch: 24, data: study(7, 2), steps: null, fiedler: null, roll: null, frame: 0 };
+    const state = { size: 7, step: 2, view: "pieces", patch: 24, data: HS.networks.study(7, 2), steps: null, fiedler: null, roll: null, frame: 0 };
     const slider = (label, [min, max], value, apply) => {
       const input = HS.inputs.range({ label, min, max, step: 1, value, format: String, oninput: apply });
       return input.element;
@@ -70,7 +50,7 @@
       const before = state.size;
       Object.assign(state, part);
       if (state.size !== before) state.patch = Math.floor(state.size / 2) * (state.size + 1);
-      if (part.size || part.step) state.data = study(state.size, state.step);
+      if (part.size || part.step) state.data = HS.networks.study(state.size, state.step);
       refresh();
     }
 
@@ -110,27 +90,38 @@
 
     function base(ctx, width, height, c) {
       const f = frame(width, height);
-      const rolled = state.roll;
+      if (state.roll) return drawRoll(ctx, f);
+      for (let i = 0; i < state.data.graph.n; i++) tile(ctx, f, i % state.size, Math.floor(i / state.size), fill(i, c));
+      if (state.view === "pieces" && state.data.count > 7) islands(ctx, f);
+    }
+
+    /** The picture stands for the feature map: it slides, leaves on one side and comes back on the other. */
+    function drawRoll(ctx, f) {
+      const { at, turn } = state.roll;
+      const cell = f.width / state.size;
+      const image = HS.chart.picture(store, () => view.draw(true));
+      const arriving = state.data.graph.neighbours[state.patch][turn];
       ctx.save();
       ctx.beginPath();
       ctx.rect(f.x, f.y, f.width, f.height);
       ctx.clip();
-      for (let i = 0; i < state.data.graph.n; i++) {
-        const [row, col] = [Math.floor(i / state.size), i % state.size];
-        const [down, right] = rolled ? rolled.at : [0, 0];
-        for (const [y, x] of [[row + down, col + right], [row + down - state.size, col + right], [row + down, col + right - state.size]]) {
-          if (y > -1 && x > -1 && y < state.size && x < state.size) tile(ctx, f, x, y, fill(i, c));
-        }
+      const copies = [at, [at[0] - state.size, at[1]], [at[0], at[1] - state.size]];
+      for (const [down, right] of copies) {
+        HS.drawPicture(ctx, { ...f, x: f.x + right * cell, y: f.y + down * cell }, image, false);
+      }
+      HS.drawGrid(ctx, f, [state.size, state.size]);
+      for (const [down, right] of copies) {
+        const [x, y, w, h] = HS.cellRect(f, [state.size, state.size], arriving);
+        HS.drawCell(ctx, [x + right * cell, y + down * cell, w, h], HS.MEANING.in, 3);
       }
       ctx.restore();
-      if (state.view === "pieces" && state.data.count > 7) islands(ctx, f, c);
     }
 
     /** More pieces than colours: their numbers tell them apart. */
-    function islands(ctx, f, c) {
+    function islands(ctx, f) {
       const cell = f.width / state.size;
       state.data.label.forEach((piece, i) => {
-        HS.chart.text(ctx, String(piece + 1), f.x + ((i % state.size) + 0.5) * cell, f.y + (Math.floor(i / state.size) + 0.5) * cell, piece < 7 ? "#fff" : c.ink, "center", "middle");
+        HS.chart.text(ctx, String(piece + 1), f.x + ((i % state.size) + 0.5) * cell, f.y + (Math.floor(i / state.size) + 0.5) * cell, PALE.has(piece) ? "#14181f" : "#fff", "center", "middle");
       });
     }
 
@@ -160,7 +151,7 @@
       const moves = [...list.map((s) => [s, 0]), ...list.map((s) => [0, s])];
       if (moves.length === 0) return;
       if (HS.calm()) return still(moves);
-      state.roll = { moves, at: [0, 0], done: 0, begun: performance.now() };
+      state.roll = { moves, at: [0, 0], turn: 0, done: 0, begun: performance.now() };
       play.textContent = "Stop";
       tick();
     }
@@ -173,6 +164,7 @@
       const part = Math.min(1, (passed - turn) / 0.7);
       const eased = part * part * (3 - 2 * part);
       roll.at = roll.moves[turn].map((s) => s * eased);
+      roll.turn = turn;
       roll.done = turn + (part === 1 ? 1 : 0);
       view.draw(true);
       say(`Roll ${turn + 1} of ${roll.moves.length}: the whole map slides ${roll.moves[turn][0] ? "down" : "right"} by ${Math.max(...roll.moves[turn])}; what lands on the patch becomes its neighbour. No distance is computed.`);
@@ -183,7 +175,7 @@
     function still(moves) {
       const turn = ((state.turn ?? -1) + 1) % moves.length;
       state.turn = turn;
-      state.roll = { moves, at: moves[turn], done: turn + 1 };
+      state.roll = { moves, at: moves[turn], turn, done: turn + 1 };
       view.draw(true);
       say(`Roll ${turn + 1} of ${moves.length}: the whole map has slid ${moves[turn][0] ? "down" : "right"} by ${Math.max(...moves[turn])}; what lies on the patch now is its neighbour.`);
       state.roll = null;
@@ -222,8 +214,8 @@
 
     function describe() {
       const { data, steps, fiedler } = state;
-      headline(sentence(data));
-      const shares = reach(steps).map((share) => HS.percent(share)).join(", ");
+      headline(HS.networks.sentence(data));
+      const shares = HS.networks.reach(steps, BLOCKS).map((share) => HS.percent(share)).join(", ");
       const rows = [
         ["pieces", `${data.count} = gcd(${data.step}, ${data.size})²`],
         ["neighbours", String(data.degree)],
@@ -254,6 +246,5 @@
     fiedler: "Blue and orange: the two halves between which news travels slowest. On these boards several such splits are equally slow; one is shown. Hover a patch.",
   };
 
-  HS.lab = { study, reach, sentence };
   HS.panel({ name: "lab", title: "Grid lab", available: ({ payload }) => Boolean(payload.extras.svgaLab), mount });
 })();

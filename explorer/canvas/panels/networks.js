@@ -116,6 +116,27 @@
     return { vector: first < 0 ? vector.map((v) => -v) : vector, value };
   }
 
+  /** Everything that follows from the size and the step of a square axial board. */
+  function study(size, step) {
+    const graph = axialGraph(size, size, step);
+    const { label, count } = pieces(graph);
+    return { size, step, graph, label, count, rule: gcd(step, size) ** 2, degree: graph.neighbours[0].length, reciprocity: reciprocity(graph) };
+  }
+
+  /** Share of the board that a patch has heard from (itself included) after 1 … `blocks` blocks. */
+  function reach(steps, blocks) {
+    return Array.from({ length: blocks }, (_, b) => steps.filter((s) => s <= b + 1).length / steps.length);
+  }
+
+  /** "odd: one directed piece; even: four silent islands", in the words of this board. */
+  function sentence({ size, count, reciprocity }) {
+    const side = size % 2 ? "odd" : "even";
+    const way = reciprocity === 0 ? "directed" : reciprocity === 1 ? "two-way" : "partly directed";
+    if (count === 1) return `${size} is ${side}: one ${way} piece.`;
+    const number = count === 4 ? "four" : String(count);
+    return `${size} is ${side}: ${number} silent islands that never hear each other.`;
+  }
+
   // ---------------------------------------------------------------------------------------------------- communities
 
   /** Undirected weights of a canvas Graph over its patches: Map per node, 1 per direction in which an edge exists. */
@@ -192,5 +213,5 @@
     return { label: label.map((l) => rank.get(l)), count: order.length };
   }
 
-  HS.networks = { gcd, pieces, shifts, axialGraph, reciprocity, stepsTo, fiedler, communities };
+  HS.networks = { gcd, pieces, shifts, axialGraph, reciprocity, stepsTo, fiedler, study, reach, sentence, communities };
 })();

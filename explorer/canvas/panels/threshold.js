@@ -25,7 +25,7 @@
   }
 
   function mount(el, store) {
-    const state = { data: null, drag: false };
+    const state = { data: null, drag: false, range: null };
     const view = HS.chart.board(el, { label: "Threshold τ: multiplier λ", role: "slider", height: () => HEIGHT, base, over, move, press: () => {}, key });
     const numbers = HS.el("dl", { class: "hs-numbers" });
     const shown = ["edges", "mean degree", "isolated"].map((name) => {
@@ -48,8 +48,9 @@
     function area(width) {
       const { sample, candidates, high } = state.data;
       const top = Math.max(...Array.from(sample.counts, sampleShare), ...Array.from(candidates.counts, candidateShare));
-      const low = Math.min(0, rule().mean - 1.2 * rule().std); // room to see a τ below zero
-      return HS.chart.plot(width, HEIGHT, MARGIN, [low, high], [0, top * 1.06]);
+      // Room to see a τ beyond the distances; the axis holds still while τ is dragged.
+      if (!state.drag) state.range = [Math.min(0, rule().mean - 1.2 * rule().std, tau()), Math.max(high, tau())];
+      return HS.chart.plot(width, HEIGHT, MARGIN, state.range, [0, top * 1.06]);
     }
 
     function base(ctx, width, height, c) {
@@ -86,7 +87,7 @@
       ctx.fillStyle = c.listen;
       ctx.fill();
       const left = x > p.x + p.width / 2;
-      HS.chart.text(ctx, `τ = μ − ${HS.show(lambda())}·σ = ${HS.show(tau())}`, x + (left ? -12 : 12), p.y - 19, c.ink, left ? "right" : "left", "middle");
+      HS.chart.text(ctx, `τ = μ ${lambda() < 0 ? "+" : "−"} ${HS.show(Math.abs(lambda()))}·σ = ${HS.show(tau())}`, x + (left ? -12 : 12), p.y - 19, c.ink, left ? "right" : "left", "middle");
     }
 
     /** Distances of the focused patch's candidates, as ticks: bright where they are edges. */
@@ -130,7 +131,10 @@
       if (state.drag && rule().std > 0) setLambda((rule().mean - area(view.box.clientWidth).valueX(x)) / rule().std, 0.01);
       return null;
     }
-    const release = () => (state.drag = false);
+    function release() {
+      state.drag = false;
+      view.draw(true);
+    }
     view.canvas.addEventListener("pointerup", release);
     view.canvas.addEventListener("pointercancel", release);
 
@@ -147,7 +151,7 @@
       if (lambda() === 1 && product >= 1) return "cv ≥ 1: mean − deviation is below zero, so no edge can survive.";
       if (product >= 1) return `λ·cv = ${product.toFixed(2)} ≥ 1: the threshold is not above zero, so no edge can survive.`;
       if (product >= 0.8) return `λ·cv = ${product.toFixed(2)}: the threshold is close to zero and keeps only near copies.`;
-      return `λ·cv = ${product.toFixed(2)} < 1: the threshold is above zero, so patches that are alike enough stay linked.`;
+      return `λ·cv = ${product.toFixed(2).replace("-", "−")} < 1: the threshold is above zero, so patches that are alike enough stay linked.`;
     }
 
     function describe() {

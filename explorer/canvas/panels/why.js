@@ -156,8 +156,8 @@
       const rule = HS.effectiveRule(store.layer, store.look.rule);
       const line = store.layer.rule.name === "axial-threshold" ? store.layer.rule.mean - rule.multiplier * store.layer.rule.std : x.kept || x.limit === null ? null : x.limit;
       const ends = line === null ? all : [...all, line];
-      const p = HS.chart.plot(w, h, { left: 8, right: 8, top: top + 24, bottom: 36 }, axisEnds(ends), [0, 1]);
-      HS.chart.axisX(ctx, p, unitOf(store.layer), c, { wanted: 6, format: HS.show });
+      const p = HS.chart.plot(w, h, { left: 8, right: 18, top: top + 24, bottom: 36 }, axisEnds(ends), [0, 1]);
+      HS.chart.axisX(ctx, p, HS.explain.unitOf(store.layer), c, { wanted: 6, format: HS.show });
       const edges = sourcesOf(pair.a);
       distances.forEach((d, j) => {
         const source = candidate(pair.a, j);
@@ -188,7 +188,7 @@
       const { layer } = store;
       const x = HS.explain.explain(layer, graph(), store.look.rule, pair.a, pair.b, rowOf(pair));
       verdict(HS.explain.sentence(layer, store.look.rule, x));
-      for (const [name, value] of factsOf(layer, x)) facts.append(HS.el("div", {}, HS.el("dt", {}, name), HS.el("dd", {}, value)));
+      for (const [name, value] of HS.explain.factsOf(layer, x)) facts.append(HS.el("div", {}, HS.el("dt", {}, name), HS.el("dd", {}, value)));
       const changed = x.candidate && x.modelKept !== x.kept ? ` With the model's own settings there ${x.modelKept ? "is an edge" : "is none"}.` : "";
       say(`${HS.plural(width(), "candidate")} of A in the order of the list, edges bright.${changed} ${HINT[store.pins(here()).length ? 1 : 0]}`);
     }
@@ -256,23 +256,6 @@
     "Click a candidate to pin both.",
     "Hover any patch to compare it with A; a second pin holds B.",
   ];
-
-  function unitOf(layer) {
-    if (layer.rule.name === "axial-threshold") return `distance (${layer.rule.p === 2 ? "L2" : "L1"}, feature units)`;
-    return layer.position ? "squared distance of unit features + position term" : "squared distance of unit features (0 … 4)";
-  }
-
-  /** The numbers beside the sentence, as [name, words]; what does not exist for this rule is left out. */
-  function factsOf(layer, x) {
-    const found = [];
-    if (x.distance !== null) found.push(["distance", HS.show(x.distance)]);
-    if (x.rank !== null && layer.distance) found.push(["rank", `${HS.explain.ordinal(x.rank)} of ${x.of}`]);
-    if (x.margin !== null) found.push(["margin", `${HS.percent(Math.abs(x.margin))} ${x.margin > 0 ? "inside" : "outside"} (limit ${HS.show(x.limit)})`]);
-    if (x.position !== null) found.push(["position term", `${HS.show(x.position)} (features ${HS.show(x.distance - x.position)})`]);
-    if (x.share !== null && x.kept) found.push(["channels won", HS.percent(x.share)]);
-    if (x.wrap) found.push(["way", "across the border"]);
-    return found;
-  }
 
   HS.panel({ name: "why", title: "Why this edge", available: () => true, mount });
 })();

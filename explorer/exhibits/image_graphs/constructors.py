@@ -14,7 +14,7 @@ from pydantic import Field
 
 from explorer import runtime
 from explorer.diagnostics import pooled_labels, triangle
-from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
+from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.image_graphs import claims
 from explorer.exhibits.image_graphs.look import RANDOM_WEIGHTS, constructors, explain, graph_of, measures, pairs
 from explorer.exhibits.image_graphs.look import run as run_model
@@ -46,6 +46,7 @@ class ConstructorControls(Controls):
 def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """The graphs of five equally large networks that differ in nothing but the constructor."""
     place = PLACES[controls.place]
+    _check(cuts, controls)
     layers, predictions = [], {}
     shared = None
     for name, label in NAMES.items():
@@ -71,6 +72,14 @@ def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Interve
         notes=() if all(runtime.model(f"swappable_{name}").trained for name in NAMES) else (RANDOM_WEIGHTS,),
         extras={"predictions": predictions, "triangle": _triangle(layers, labels)},
     )
+
+
+def _check(cuts: Sequence[Intervention], controls: ConstructorControls) -> None:
+    unknown = sorted({cut.layer for cut in cuts} - {*NAMES, "*"})
+    if unknown:
+        raise BadRequest(f"there is no layer named {unknown[0][:60]!r} to cut; there are {', '.join(NAMES)}")
+    if cuts and controls.features != "each its own":
+        raise BadRequest("no network predicts with these graphs; choose the features “each its own”, then cut")
 
 
 def _part(model: str, place: int) -> str:

@@ -95,12 +95,13 @@ def _edits(model: torch.nn.Module, cuts: Sequence[Intervention], edit: GraphEdit
 def _edited(graph: PatchGraph, edit: GraphEdit | None, cuts: Sequence[Intervention]) -> PatchGraph:
     if edit:
         graph = edit(graph)
+    patches = graph.grid[0] * graph.grid[1]
     for cut in cuts:
+        pairs = [pair for pair in cut.pairs if cut.layer != "*" or pair[0] < patches]
         try:
-            graph = without_edges(graph, cut.pairs) if cut.kind == "edges" else without_patches(graph, [patch for patch, _ in cut.pairs])
+            graph = without_edges(graph, pairs) if cut.kind == "edges" else without_patches(graph, [patch for patch, _ in pairs])
         except ValueError as error:
-            if cut.layer != "*":
-                raise BadRequest(str(error)) from None
+            raise BadRequest(str(error)) from None
     return graph
 
 

@@ -56,11 +56,11 @@ def _edit(controls: ViGControls) -> GraphEdit | None:
         own = graph.rule.settings
         dilation = min(controls.dilation or own["dilation"], available)
         k = min(controls.k or own["k"], available // dilation)
-        if controls.position == "reference" or graph.position is None:
+        form = "off" if graph.position is None else controls.position
+        if (graph.position is None or form == "reference") and k * dilation <= graph.candidates.shape[2]:
             return nearest(graph, k, dilation)
         pool, channels = graph.grid[0] // graph.key_grid[0], graph.features.shape[1] if graph.features is not None else 0
-        term = relative_position(graph.grid, channels, pool, "aligned") if controls.position == "aligned" else None
-        return rebuilt(graph, DilatedKNN(k, dilation), term)
+        return rebuilt(graph, DilatedKNN(k, dilation), None if form == "off" else relative_position(graph.grid, channels, pool, form))
 
     return edit
 
