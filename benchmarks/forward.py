@@ -1,6 +1,6 @@
 """Pictures per second of every released configuration at 224 × 224 pixels, with random weights.
 
-python -m benchmarks.forward [--threads 2] [--batch 1 4] [NAME …]
+python -m benchmarks.forward [NAME …] [--threads 2] [--batch 1 4]
 """
 
 from __future__ import annotations

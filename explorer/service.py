@@ -91,8 +91,8 @@ def run(
     shown = exhibit(slug)
     scene = compute(slug, source, controls)
     key = runtime.RUNS.put(runtime.Run(slug, source, controls, scene, _size(scene)))
-    remarks = (*source.notes, *notices)
-    return payload.build(shown, scene, controls, image=source.name, run=key, state=_look(state), notes=remarks, request=request)
+    look, remarks = None if state is None else permalink.tidy(state), (*source.notes, *notices)
+    return payload.build(shown, scene, controls, image=source.name, run=key, state=look, notes=remarks, request=request)
 
 
 def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> str:

@@ -133,12 +133,11 @@ def _asked_run(event: gr.EventData) -> tuple[Any, Any]:
         exhibit = service.exhibit(data.get("exhibit"))
         controls = exhibit.controls.parse(data.get("controls"))
         look = data.get("look") if isinstance(data.get("look"), Mapping) else None
-        request = data.get("request")
-        return service.run(exhibit.slug, service.asked_source(data), controls, look, request=request if isinstance(request, int) else None)
+        return service.run(exhibit.slug, service.asked_source(data), controls, look, request=_number(data))
 
     text, refusal = _guarded(work)
     return (gr.skip() if text is None else text), (
-        gr.skip() if refusal is None else answer("refusal", request=data.get("request"), message=refusal)
+        gr.skip() if refusal is None else answer("refusal", request=_number(data), message=refusal)
     )
 
 
@@ -147,8 +146,9 @@ def _asker(kind: str, ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Cal
         data = _data(event)
         found, refusal = _guarded(lambda: ask(data))
         if found is None:
-            return answer("refusal", request=data.get("request"), of=kind, message=refusal)
-        return answer(kind, run=data.get("run"), request=data.get("request"), **found)
+            return answer("refusal", request=_number(data), of=kind, message=refusal)
+        run = data.get("run")
+        return answer(kind, run=run if isinstance(run, str) and run.isascii() else None, request=_number(data), **found)
 
     asked.__name__ = f"asked_{kind}"
     return asked
@@ -197,6 +197,12 @@ def _guarded(work: Callable[[], Any]) -> tuple[Any, str | None]:
 def _data(event: gr.EventData) -> Mapping[str, Any]:
     found = getattr(event, "_data", None)
     return found if isinstance(found, Mapping) else {}
+
+
+def _number(data: Mapping[str, Any]) -> int | None:
+    """The number of the question, which the answer carries back."""
+    request = data.get("request")
+    return request if type(request) is int and abs(request) < 2**53 else None
 
 
 def _capital(sentence: str) -> str:

@@ -33,7 +33,7 @@ async (canvas) => {
   };
   const along = async (from, to, point, axis) => {
     let [first, last, most, before] = [null, null, 0, null];
-    for (let v = from; v < to; v += 1) {
+    for (let v = from; v < to; v += 3) {
       const here = await point(v);
       // Outside of the picture the words speak of the pin, so only a step to the next patch counts.
       if (here && before && here[axis] === before[axis] + 1) {
@@ -101,18 +101,23 @@ class ExhibitPage:
         """Two frames later: what the last event changed is on the screen."""
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
-    def reset(self) -> None:
-        """Back to how the exhibit opened: the first step of its story, no refusal, the pointer elsewhere."""
+    def tidy(self) -> None:
+        """A known state without a question to the model: first layer, one picture, the model's own edges, one pin."""
         self.page.mouse.move(2, 2)
-        for _ in range(40):
-            if self.back.is_disabled():
-                break
-            self.back.click()
-            self.settle()
-        self.next.click()  # a step sets everything that the one before it did not name
-        self.settle()
-        self.back.click()
-        self.settle()
+        self.compare_with("nothing")
+        own = self.group("Graph").get_by_role("button", name="as the model had it")
+        if own.is_visible():
+            own.click()
+        self.layers.first.click()
+        for key in ("Escape", "Escape", "ArrowRight", "Enter", "Escape"):  # let go of everything, then pin a patch near the middle
+            self.picture.press(key)
+        self.drawn()
+
+    def compare_with(self, label: str) -> None:
+        """Choose the layer beside the present one by its label."""
+        select = self.group("Look").get_by_label("Compare", exact=True)
+        if select.is_visible() and select.evaluate("(s) => s.options[s.selectedIndex].text") != label:
+            select.select_option(label=label)
 
     # ----------------------------------------------------------------------------------------------- what stands there
 

@@ -1,69 +1,15 @@
-"""The typed internals that are worth seeing.
-
-A structure is a frozen dataclass of tensors. It says what a part of a network decided (which patch listens to which,
-which channel was won by whom) and knows nothing of drawing. Whatever module returns one is seen by `models.capture`.
-
-Shapes use B pictures, N = H·W patches in raster order (n = row·W + col), C channels, S candidates per patch.
-"""
+"""Graphs over the patches of a picture, and what travelled along their edges."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-S = TypeVar("S", bound="Structure")
-
-
-class NonFiniteError(ValueError):
-    """A structure holds NaN or infinity. The message names it and says how much of it is affected."""
-
-
-@dataclass(frozen=True)
-class Structure:
-    """Base of all structures: walks over its own tensors."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the structure by field name, one level of mappings included (`rule.mean`)."""
-        found: dict[str, Tensor] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Tensor):
-                found[item.name] = value
-            elif isinstance(value, Structure):
-                found |= {f"{item.name}.{name}": tensor for name, tensor in value.tensors().items()}
-            elif isinstance(value, Mapping):
-                found |= {f"{item.name}.{k}": v for k, v in value.items() if isinstance(v, Tensor)}
-        return found
-
-    def cpu(self: S) -> S:
-        """The same structure with every tensor detached and in CPU memory."""
-        moved = {item.name: _to_cpu(getattr(self, item.name)) for item in fields(self)}
-        return replace(self, **moved)
-
-    def require_finite(self, name: str) -> None:
-        """Raise NonFiniteError when a floating tensor holds NaN or infinity.
-
-        Args:
-            name: what the reader should see in the message, e.g. "block 7".
-        """
-        for part, tensor in self.tensors().items():
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                share = 100 * (1 - torch.isfinite(tensor).float().mean().item())
-                raise NonFiniteError(f"{name}: {share:.1f} % of {part} is not a finite number")
-
-
-def _to_cpu(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    if isinstance(value, Structure):
-        return value.cpu()
-    if isinstance(value, Mapping):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    return value
+from models.structures.base import Structure
 
 
 @dataclass(frozen=True)
@@ -172,38 +118,3 @@ class Aggregation(Structure):
 
     relative: Tensor
     winner: Tensor
-
-
-@dataclass(frozen=True)
-class Prediction(Structure):
-    """Class scores of B pictures.
-
-    Attributes:
-        logits: [B, classes], before the softmax.
-        labels: names of the classes; empty when unknown.
-    """
-
-    logits: Tensor
-    labels: tuple[str, ...] = ()
-
-    def top(self, k: int = 5, picture: int = 0) -> list[tuple[str, float]]:
-        """The k most probable classes as (label, probability), best first."""
-        probability = self.logits[picture].float().softmax(-1)
-        values, index = probability.topk(min(k, probability.numel()))
-        names = [self.labels[i] if self.labels else f"class {i}" for i in index.tolist()]
-        return list(zip(names, values.tolist(), strict=True))
-
-
-@dataclass(frozen=True)
-class Attribution(Structure):
-    """How much each place of a picture speaks for one class.
-
-    Attributes:
-        map: [h, w]; positive speaks for the class.
-        target: index of the class.
-        method: name of the method.
-    """
-
-    map: Tensor
-    target: int
-    method: str

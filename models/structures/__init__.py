@@ -1,0 +1,13 @@
+"""The typed internals that are worth seeing.
+
+A structure is a frozen dataclass of tensors. It says what a part of a network decided (which patch listens to which,
+which channel was won by whom) and knows nothing of drawing. Whatever module returns one is seen by `models.capture`.
+
+Shapes use B pictures, N = H·W patches in raster order (n = row·W + col), C channels, S candidates per patch.
+"""
+
+from models.structures.base import NonFiniteError, Structure
+from models.structures.patch_graph import Aggregation, PatchGraph, Rule
+from models.structures.prediction import Attribution, Prediction
+
+__all__ = ["Aggregation", "Attribution", "NonFiniteError", "PatchGraph", "Prediction", "Rule", "Structure"]
