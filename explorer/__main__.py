@@ -1,4 +1,4 @@
-"""The command line: `python -m explorer list | look | folder | claims`.
+"""The command line: `python -m explorer list | look | folder | claims | record`.
 
 Exit status 0, or 2 with one line on stderr when something that was given cannot be used.
 """
@@ -171,6 +171,23 @@ def folder(
     if not rows:
         raise BadRequest(f"none of the {len(files)} files in {pictures} could be looked at; {out} lists the reasons")
     print(f"{len(files) - len(refused)} pictures, {len(refused)} refused, {len(rows)} rows in {out}")
+
+
+@app.command()
+@_plainly
+def record(slugs: Annotated[list[str] | None, typer.Argument(metavar="[SLUG …]", help="Exhibits; all when left out.")] = None) -> None:
+    """Store the first run of exhibits: what a page shows before its model is loaded, and the drawing on its card."""
+    import gzip
+
+    from explorer import service
+    from explorer.exhibits import catalogue
+
+    service.TRACES.mkdir(parents=True, exist_ok=True)
+    for slug in slugs or list(catalogue()[0]):
+        payload, card = service.record(slug)
+        (service.TRACES / f"{slug}.json.gz").write_bytes(gzip.compress(payload.encode(), mtime=0))
+        (service.TRACES / f"{slug}.svg").write_text(card, encoding="utf-8")
+        print(f"{slug}: {len(payload) // 1000} kB")
 
 
 @app.command()

@@ -133,6 +133,10 @@ class Scene:
     notes: tuple[str, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
 
+    def prediction_of(self, layer: int) -> Sequence[tuple[str, float]]:
+        """The prediction of the network that a layer belongs to (side by side, each layer has a network of its own)."""
+        return self.extras.get("predictions", {}).get(self.layers[layer].name, self.prediction)
+
     def with_extras(self, **extras: Any) -> Scene:
         """The same scene with further small results."""
         return replace(self, extras={**self.extras, **extras})

@@ -6,7 +6,7 @@ import base64
 import binascii
 import gzip
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from explorer import examples, payload, permalink, runtime, segments
 from explorer.card import card
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Scene
 from explorer.exhibits import catalogue
+from explorer.experiments import experiments
 from explorer.intake import read_image
 from explorer.views.arrays import pack
 from explorer.views.patch_graph import rule_payload
@@ -182,6 +183,22 @@ def bundle(data: Mapping[str, Any]) -> dict[str, Any]:
     scene = compute(found.exhibit, found.picture, found.controls, cuts) if cuts else found.scene
     packed = export.bundle(scene, exhibit(found.exhibit), found.controls, image=found.picture.name, picture=found.picture.shown, cuts=cuts)
     return {"name": f"hyperscope-{found.exhibit}-{found.picture.name}.zip", "data": base64.b64encode(packed).decode("ascii")}
+
+
+def experiment(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Stability, reach and cuts of one layer's graph: a handful of further runs."""
+    found = asked_run(data)
+    _, name = _graph(found.scene, data.get("layer"))
+    number = [layer.name for layer in found.scene.layers].index(name)
+    key = ("experiments", name)
+    with found.lock:
+        if key not in found.memo:
+
+            def again(picture: np.ndarray, cuts: Sequence[Intervention]) -> Scene:
+                return compute(found.exhibit, replace(found.picture, shown=picture), found.controls, cuts)
+
+            found.memo[key] = experiments(again, found.scene, number, found.picture.shown)
+    return {"layer": data.get("layer"), "measures": payload.plain(found.memo[key])}
 
 
 def lay_out(data: Mapping[str, Any]) -> dict[str, Any]:

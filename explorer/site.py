@@ -105,6 +105,7 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
             ("layout", service.lay_out),
             ("attribution", service.attribution),
             ("bundle", service.bundle),
+            ("experiment", service.experiment),
         ):
             getattr(stage, name)(_asker(name, ask), None, [mailbox], trigger_mode="always_last", **model)
         intake.input(_uploader(wing), [intake, stage], [stage, mailbox, intake], trigger_mode="always_last", **model)

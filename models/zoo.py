@@ -154,7 +154,9 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
         state = read_state(path, trusted=trusted)
         if entry.published:
             changes = _as_in(state, name)
-    model = build(name, **changes)
+    with torch.random.fork_rng(devices=[]):  # random weights, where there are no others, are the same everywhere
+        torch.manual_seed(0)
+        model = build(name, **changes)
     if state is not None:
         load_strict(model, state)
     model.eval().requires_grad_(False)

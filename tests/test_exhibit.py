@@ -157,18 +157,24 @@ anything = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*Some.model_fields, "other", ""]), anything, max_size=5))
 def test_whatever_is_sent_is_in_bounds_or_refused_in_words(values: dict[str, Any]) -> None:
-    try:
-        found = Some.parse(values)
-    except BadRequest as refusal:
-        assert "must be" in str(refusal) or "there is no control" in str(refusal)
-        assert "pydantic" not in str(refusal)
-        assert "\n" not in str(refusal)
+    found = parsed(values)
+    if isinstance(found, BadRequest):
+        assert "must be" in str(found) or "there is no control" in str(found)
+        assert "pydantic" not in str(found)
+        assert "\n" not in str(found)
     else:
         assert 1 <= found.count <= 16
         assert type(found.count) is int
         assert 0 <= found.share <= 1
         assert found.rule in ("near", "far")
         assert type(found.mirror) is bool
+
+
+def parsed(values: dict[str, Any]) -> Some | BadRequest:
+    try:
+        return Some.parse(values)  # type: ignore[return-value]
+    except BadRequest as refusal:
+        return refusal
 
 
 # ---------------------------------------------------------------------------------------------------------- the exhibit

@@ -198,9 +198,14 @@ def _told(scene: Scene) -> list[Any]:
 def test_the_same_question_has_the_same_answer_to_the_last_bit(slug: str) -> None:
     before, after = scene_of(slug), service.compute(slug, service.example(ALL[slug].example), controls_of(slug))
     for one, two in zip(before.layers, after.layers, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one.structures["graph"].tensors().values(), two.structures["graph"].tensors().values(), strict=True))
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(one.structures["graph"].tensors().values(), two.structures["graph"].tensors().values(), strict=True)
+        )
     assert before.prediction == after.prediction
-    assert payload.build(ALL[slug], before, controls_of(slug), image="bus") == payload.build(ALL[slug], after, controls_of(slug), image="bus")
+    assert payload.build(ALL[slug], before, controls_of(slug), image="bus") == payload.build(
+        ALL[slug], after, controls_of(slug), image="bus"
+    )
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -287,7 +292,9 @@ def names_in(script: str, pattern: str) -> set[str]:
 
 
 def panels() -> set[str]:
-    return {name for path in (CANVAS / "panels").glob("*.js") for name in names_in(f"panels/{path.name}", r'HS\.panel\(\{\s*name: "([\w-]+)"')}
+    return {
+        name for path in (CANVAS / "panels").glob("*.js") for name in names_in(f"panels/{path.name}", r'HS\.panel\(\{\s*name: "([\w-]+)"')
+    }
 
 
 def block(script: str, start: str) -> str:
@@ -498,7 +505,10 @@ def test_graphs_that_no_network_predicts_with_cannot_be_cut() -> None:
     for features in ("the same for all", "raw colours"):
         with pytest.raises(BadRequest, match="choose the features"):
             service.compute(
-                "constructors", service.example("bus"), controls_of("constructors", features=features), [Intervention("*", "patch", ((3, -1),))]
+                "constructors",
+                service.example("bus"),
+                controls_of("constructors", features=features),
+                [Intervention("*", "patch", ((3, -1),))],
             )
 
 
@@ -600,17 +610,20 @@ def test_a_broken_exhibit_closes_its_own_door_only(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def own_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+def own_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with weights and cards of every small model, in place of the shipped ones."""
     for name in NAMES:
         torch.manual_seed(len(name))
         ship(name, zoo.build(name), {"labels": [f"label {i}" for i in range(10)]}, tmp_path)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     monkeypatch.setattr(runtime, "model", lru_cache(maxsize=None)(zoo.load))
-    yield tmp_path
+    return tmp_path
 
 
-@pytest.mark.parametrize(("slug", "name"), [("vig", "pvig_micro"), ("mobilevig", "mobilevig_micro"), ("greedyvig", "greedyvig_micro"), ("constructors", "swappable_grid")])
+@pytest.mark.parametrize(
+    ("slug", "name"),
+    [("vig", "pvig_micro"), ("mobilevig", "mobilevig_micro"), ("greedyvig", "greedyvig_micro"), ("constructors", "swappable_grid")],
+)
 def test_without_its_weight_file_a_page_says_that_its_numbers_mean_nothing(slug: str, name: str, own_weights: Path) -> None:
     complete = service.compute(slug, service.example("cat"), controls_of(slug))
     assert complete.notes == ()
@@ -644,7 +657,21 @@ def test_a_constructor_of_each_network_is_known() -> None:
 
 # -------------------------------------------------------------------------------------------------------- the weights
 
-CARD = ("model", "labels", "input", "data", "data_licence", "licence", "test_accuracy", "test_split", "seeds", "command", "parameters", "sha256", "date")
+CARD = (
+    "model",
+    "labels",
+    "input",
+    "data",
+    "data_licence",
+    "licence",
+    "test_accuracy",
+    "test_split",
+    "seeds",
+    "command",
+    "parameters",
+    "sha256",
+    "date",
+)
 FLOOR = 0.86  # test accuracy that two CPU cores reach on CIFAR-10
 
 

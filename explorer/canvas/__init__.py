@@ -59,7 +59,7 @@ _CONNECT = """
 const listeners = [];
 const deliver = (event) => { for (const listener of listeners) listener(event.detail); };
 window.addEventListener('hyperscope:answer', deliver);
-const questions = ['run', 'cut', 'layout', 'attribution', 'bundle'];
+const questions = ['run', 'cut', 'layout', 'attribution', 'bundle', 'experiment'];
 const view = window.Hyperscope.mount(element.querySelector('.hs-host'), {
   live: true,
   ask: (name, data) => { if (questions.includes(name)) trigger(name, data); },

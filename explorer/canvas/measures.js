@@ -70,5 +70,5 @@
     };
   }
 
-  Object.assign(HS, { createMeasures, measureText: valueText });
+  Object.assign(HS, { createMeasures, measureText: valueText, measureRow: row });
 })();

@@ -16,7 +16,7 @@ from explorer import runtime
 from explorer.diagnostics import pooled_labels, triangle
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.image_graphs import claims
-from explorer.exhibits.image_graphs.look import RANDOM_WEIGHTS, constructors, explain, graph_of, measures, pairs
+from explorer.exhibits.image_graphs.look import constructors, explain, graph_of, measures, notes, pairs
 from explorer.exhibits.image_graphs.look import run as run_model
 from models.image_graphs.raw_features import raw_features
 from models.image_graphs.swappable import CONSTRUCTORS
@@ -69,7 +69,7 @@ def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Interve
         prediction=predictions["dagc"],
         measures=measures(layers, labels),
         labels=labels,
-        notes=() if all(runtime.model(f"swappable_{name}").trained for name in NAMES) else (RANDOM_WEIGHTS,),
+        notes=notes(all(runtime.model(f"swappable_{name}").trained for name in NAMES), layers),
         extras={"predictions": predictions, "triangle": _triangle(layers, labels)},
     )
 
@@ -132,7 +132,7 @@ EXHIBIT = Exhibit(
     controls=ConstructorControls,
     run=run,
     explain=explain_class,
-    views=("triangle", "matrix", "degree", "length", "space", "layout", "why", "attribution"),
+    views=("triangle", "matrix", "degree", "length", "space", "layout", "why", "experiments", "attribution"),
     example="bus",
     folder=Path(__file__).parent,
     claims=claims.CONSTRUCTORS,

@@ -21,6 +21,7 @@ from models.structures import Aggregation, Attribution, PatchGraph, Prediction
 GraphEdit = Callable[[PatchGraph], PatchGraph]
 Labels = tuple[np.ndarray, bool] | None
 
+ALIKE = "edges between such patches say nothing about the picture."
 RANDOM_WEIGHTS = "This model has random weights: its graphs and its prediction mean nothing. Supply a checkpoint to see the real thing."
 
 
@@ -56,7 +57,7 @@ def look_at(
         prediction=prediction.top(10),
         measures=found,
         labels=labels,
-        notes=() if loaded.trained else (RANDOM_WEIGHTS,),
+        notes=notes(loaded.trained, layers),
         extras={"depth": depth(layers, found)},
     )
 
@@ -121,6 +122,22 @@ def graph_of(layer: Layer) -> PatchGraph:
     graph = layer.structures["graph"]
     assert isinstance(graph, PatchGraph)
     return graph
+
+
+def notes(trained: bool, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Plain remarks that the page must show: random weights, and graphs of patches that cannot be told apart."""
+    flat = sum(_alike(graph_of(layer)) > 0.5 for layer in layers)
+    remark = f"In {flat} of {len(layers)} graphs more than half of the patches look exactly alike (a flat picture or background): {ALIKE}"
+    return (() if trained else (RANDOM_WEIGHTS,)) + ((remark,) if flat else ())
+
+
+def _alike(graph: PatchGraph) -> float:
+    """Share of the patches whose features repeat those of another."""
+    if graph.features is None:
+        return 0.0
+    x = graph.features[0].flatten(1).T.float().numpy()
+    rows = np.round(x / max(float(np.abs(x).max()), 1e-30), 5)
+    return 1 - len({row.tobytes() for row in rows}) / len(rows)
 
 
 def measures(layers: Sequence[Layer], labels: Labels) -> dict[str, list[Measure]]:

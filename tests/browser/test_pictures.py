@@ -1,0 +1,174 @@
+"""Pictures and answers: examples, uploads and their refusals, hasty visitors, two visitors at once, damaged links."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import FilePayload, Page, Route, expect
+
+from tests.browser.conftest import Watched
+from tests.browser.exhibit_page import PATIENCE, ExhibitPage
+
+RED, BLUE = (200, 30, 30), (30, 60, 200)
+
+
+@pytest.fixture
+def exhibit(page: Page, app_url: str) -> ExhibitPage:
+    page.set_default_timeout(PATIENCE)
+    return ExhibitPage(page, "mobilevig").open(app_url)
+
+
+def photo(colour: tuple[int, int, int], size: tuple[int, int] = (320, 240), name: str = "photo.png") -> FilePayload:
+    """A picture of one colour with a darker stripe, as a file to upload."""
+    picture = Image.new("RGB", size, colour)
+    picture.paste(tuple(c // 2 for c in colour), (0, 0, size[0], size[1] // 4))
+    return FilePayload(name=name, mimeType="image/png", buffer=encoded(picture))
+
+
+def encoded(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def upload(exhibit: ExhibitPage, file: FilePayload) -> None:
+    exhibit.region("controls").locator("input[type=file]").first.set_input_files(files=[file])
+
+
+def colour_of(exhibit: ExhibitPage) -> np.ndarray:
+    """The commonest colour of the shown picture: what a visitor would call its colour."""
+    pixels = exhibit.pixels(0)
+    opaque = pixels[pixels[..., 3] == 255][:, :3]
+    values, counts = np.unique(opaque // 16, axis=0, return_counts=True)
+    return values[counts.argmax()] * 16.0 + 8
+
+
+def shows(exhibit: ExhibitPage, colour: tuple[int, int, int]) -> bool:
+    return bool(np.abs(colour_of(exhibit) - np.array(colour)).max() < 24)
+
+
+def eventually(check: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not check():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+
+
+def test_an_example_changes_picture_and_prediction(exhibit: ExhibitPage) -> None:
+    picture, prediction = exhibit.pixels(0), exhibit.region("prediction").inner_text()
+    chosen = exhibit.image()
+    other = next(e for e in exhibit.examples.all() if e.get_attribute("title") != chosen)
+    name = other.get_attribute("title")
+    other.click()
+    expect(exhibit.page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
+    exhibit.settle()
+    assert (exhibit.pixels(0) != picture).any()
+    assert exhibit.region("prediction").inner_text() != prediction
+    assert exhibit.pins() == 1, "the pin stays when the picture changes"
+
+
+def test_uploads_good_broken_and_far_too_large(exhibit: ExhibitPage, watched: Watched) -> None:
+    upload(exhibit, photo(RED))
+    eventually(lambda: shows(exhibit, RED), "the uploaded picture is not shown")
+    expect(exhibit.refusal).to_be_hidden()
+    assert exhibit.image() is None
+    kept = exhibit.pixels(0)
+
+    # What is no picture is refused in words, and the picture before stays.
+    for name, content, words in (
+        ("notes.png", b"these are no pixels", r"picture"),
+        ("cut.png", encoded(Image.effect_noise((300, 300), 90))[:9000], r"picture|file"),
+        ("bomb.png", encoded(Image.new("1", (13_000, 13_000))), r"too large"),
+        ("dot.png", encoded(Image.new("RGB", (3, 3))), r"small|pixels"),
+    ):
+        upload(exhibit, FilePayload(name=name, mimeType="image/png", buffer=content))
+        expect(exhibit.refusal).to_have_text(re.compile(words), timeout=PATIENCE)
+        sentence = exhibit.refusal.locator("span").text_content() or ""
+        assert sentence.endswith(".") and len(sentence.split()) > 5, sentence
+        assert "Traceback" not in sentence
+        exhibit.settle()
+        exhibit.refusal.get_by_role("button", name="Dismiss").click()
+        assert exhibit.pixels(0).shape == kept.shape
+        assert shows(exhibit, RED), f"{name} replaced the picture"
+
+    watched.allow_errors = True  # Gradio asks how far an upload came that it has just refused itself
+    upload(exhibit, FilePayload(name="huge.png", mimeType="image/png", buffer=b"\x89PNG" + bytes(9_000_000)))
+    expect(exhibit.page.get_by_text(re.compile(r"8(\.0)? ?MB", re.I)).first).to_be_visible()
+    assert shows(exhibit, RED)
+
+    # The door still works afterwards, and the visitor's picture goes on through the model.
+    upload(exhibit, photo(BLUE))
+    eventually(lambda: shows(exhibit, BLUE), "a good picture after bad ones is not shown")
+    mirror = exhibit.group("Model").get_by_label("Mirror the picture")
+    mirror.check()
+    exhibit.settle()
+    expect(mirror).to_be_checked()
+    assert shows(exhibit, BLUE), "a control brought another picture"
+    expect(exhibit.refusal).to_be_hidden()
+
+
+def test_of_two_quick_requests_the_newest_wins(exhibit: ExhibitPage) -> None:
+    waiting = [True]
+
+    def hold_the_first(route: Route) -> None:
+        if waiting:
+            waiting.pop()
+            time.sleep(1.5)
+        route.continue_()
+
+    exhibit.page.route("**/gradio_api/queue/join**", hold_the_first)
+    for name in ("bear", "apples", "cat"):
+        exhibit.page.get_by_role("button", name=name, exact=True).click(no_wait_after=True)
+    cat = exhibit.page.get_by_role("button", name="cat", exact=True)
+    expect(cat).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
+    exhibit.settle()
+    exhibit.page.wait_for_timeout(1500)
+    assert exhibit.image() == "cat", "an older answer came last and was shown"
+    expect(exhibit.refusal).to_be_hidden()
+
+
+def test_a_hasty_reader_ends_where_the_story_says(exhibit: ExhibitPage) -> None:
+    """The second step wants another picture; the reader is back at the first before that picture has come."""
+    first = exhibit.state()
+    exhibit.next.click()
+    exhibit.back.click()
+    exhibit.settle()
+    exhibit.page.wait_for_timeout(1500)
+    exhibit.settle()
+    assert exhibit.step() == first["step"]
+    assert exhibit.image() == first["image"]
+
+
+def test_two_visitors_do_not_see_each_other(new_page: Callable[..., Page], app_url: str) -> None:
+    visitors = [ExhibitPage(new_page(width=1100, height=800), "mobilevig").open(app_url) for _ in range(2)]
+    for visitor, colour in zip(visitors, (RED, BLUE), strict=True):
+        upload(visitor, photo(colour))
+    for visitor, colour in zip(visitors, (RED, BLUE), strict=True):
+        eventually(lambda v=visitor, c=colour: shows(v, c), "an upload is not shown")  # type: ignore[misc]
+    for visitor in visitors:
+        visitor.group("Model").get_by_label("Mirror the picture").check()
+    visitors[0].layers.nth(1).click()
+    for visitor, colour in zip(visitors, (RED, BLUE), strict=True):
+        visitor.settle()
+        assert shows(visitor, colour), "a visitor sees the picture of another"
+    assert [visitor.layer() for visitor in visitors] == [1, 0]
+
+
+def test_damaged_and_foreign_links_open_with_a_notice(exhibit: ExhibitPage, app_url: str) -> None:
+    for query, words in (
+        ("&s=%25%25not-a-link", "damaged"),
+        ("&s=" + "A" * 3000, "damaged|too long"),
+        ("&s=eyJ2Ijo5fQ", "damaged|version"),
+    ):
+        exhibit.open(app_url, query)
+        expect(exhibit.root.get_by_text(re.compile(words)).first).to_be_visible()
+        assert exhibit.pins() == 1, "the exhibit opens as it always does"
+    exhibit.page.goto(f"{app_url}/image-graphs?exhibit=no-such-paper")
+    exhibit.ready()
+    expect(exhibit.root.get_by_text(re.compile("no exhibit named 'no-such-paper'"))).to_be_visible()
