@@ -51,6 +51,13 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return json.loads(Path(__file__).with_name("patch_graph.json").read_text(encoding="utf-8"))
 
 
+@cache
+def words() -> dict[str, dict[str, Any]]:
+    """The words of all measures, whatever file of this folder they stand in, by key."""
+    files = sorted(Path(__file__).parent.glob("*.json"))
+    return {key: entry for file in files for key, entry in json.loads(file.read_text(encoding="utf-8")).items()}
+
+
 def percent(share: float) -> str:
     """A share as readable text: "37 %", "0.4 %", "99.6 %" (never a rounded 0 or 100 that is not one)."""
     value = 100 * share
@@ -79,7 +86,7 @@ def measure(key: str, value: float, *, grade: float | None = None, **words: Any)
         grade: what is compared with the thresholds when it is not the value itself (e.g. value ÷ chance).
         words: what the hint template names besides {value} and {percent}.
     """
-    entry = catalogue()[key]
+    entry = words()[key]
     if not math.isfinite(value):
         return unknown(key, words.get("reason", "it is not defined for this graph"))
     level = level_of(value if grade is None else grade, entry.get("watch"), entry.get("bad"))
@@ -89,6 +96,6 @@ def measure(key: str, value: float, *, grade: float | None = None, **words: Any)
 
 def unknown(key: str, reason: str) -> Measure:
     """The measure `key` without a value; the hint says why."""
-    entry = catalogue()[key]
+    entry = words()[key]
     sentence = f"Not measured: {reason}."
     return Measure(entry["name"], key, None, entry["unit"], sentence, entry["formula"], entry["source"], "info")
