@@ -52,7 +52,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def words() -> dict[str, dict[str, Any]]:
+def vocabulary() -> dict[str, dict[str, Any]]:
     """The words of all measures, whatever file of this folder they stand in, by key."""
     files = sorted(Path(__file__).parent.glob("*.json"))
     return {key: entry for file in files for key, entry in json.loads(file.read_text(encoding="utf-8")).items()}
@@ -86,7 +86,7 @@ def measure(key: str, value: float, *, grade: float | None = None, **words: Any)
         grade: what is compared with the thresholds when it is not the value itself (e.g. value ÷ chance).
         words: what the hint template names besides {value} and {percent}.
     """
-    entry = words()[key]
+    entry = vocabulary()[key]
     if not math.isfinite(value):
         return unknown(key, words.get("reason", "it is not defined for this graph"))
     level = level_of(value if grade is None else grade, entry.get("watch"), entry.get("bad"))
@@ -96,6 +96,6 @@ def measure(key: str, value: float, *, grade: float | None = None, **words: Any)
 
 def unknown(key: str, reason: str) -> Measure:
     """The measure `key` without a value; the hint says why."""
-    entry = words()[key]
+    entry = vocabulary()[key]
     sentence = f"Not measured: {reason}."
     return Measure(entry["name"], key, None, entry["unit"], sentence, entry["formula"], entry["source"], "info")
