@@ -7,6 +7,7 @@ import numpy as np
 from models.structures import PatchGraph
 
 LAYOUTS = ("spring", "spectral", "kamada-kawai")
+MOST_PATCHES = {"spring": 1024, "kamada-kawai": 400, "umap": 1024}  # more take longer than anybody waits
 
 
 def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -26,10 +27,14 @@ def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def umap(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """UMAP of [N, C] → [N, 2] (cosine, 15 neighbours or fewer), reproducible."""
+    """UMAP of [N, C] → [N, 2] (cosine, 15 neighbours or fewer), reproducible.
+
+    Raises:
+        ValueError: too many patches.
+    """
     from umap import UMAP  # imported when first needed: several seconds
 
-    count = len(features)
+    count = _quick_enough("umap", len(features))
     reducer = UMAP(
         n_neighbors=min(15, count - 1), metric="cosine", random_state=seed, init="spectral" if count > 20 else "random", n_jobs=1
     )
@@ -38,8 +43,6 @@ def umap(features: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def layout(graph: PatchGraph, method: str, picture: int = 0, seed: int = 0) -> np.ndarray:
     """Positions [N, 2] of the patches by a networkx layout of the undirected graph.
-
-    Kamada–Kawai is given at most 400 patches: its cost grows with the third power.
 
     Raises:
         ValueError: unknown method, a pooled graph, or too many patches.
@@ -50,9 +53,7 @@ def layout(graph: PatchGraph, method: str, picture: int = 0, seed: int = 0) -> n
         raise ValueError(f"layout is {method!r}; it must be one of {', '.join(LAYOUTS)}")
     if graph.pooled:
         raise ValueError("this layer compares patches with pooled cells: its two sides have no common layout")
-    count = graph.grid[0] * graph.grid[1]
-    if method == "kamada-kawai" and count > 400:
-        raise ValueError(f"Kamada–Kawai is too slow for {count} patches; it takes up to 400")
+    count = _quick_enough(method, graph.grid[0] * graph.grid[1])
     net: nx.Graph = nx.Graph()
     net.add_nodes_from(range(count))
     net.add_edges_from(graph.edge_index(picture).T.tolist())
@@ -63,3 +64,10 @@ def layout(graph: PatchGraph, method: str, picture: int = 0, seed: int = 0) -> n
     else:
         found = nx.kamada_kawai_layout(net, pos=nx.circular_layout(net))
     return np.array([found[i] for i in range(count)], dtype=np.float32)
+
+
+def _quick_enough(method: str, count: int) -> int:
+    most = MOST_PATCHES.get(method, count)
+    if count > most:
+        raise ValueError(f"{method} is too slow for {count} patches; it takes up to {most}")
+    return count

@@ -833,7 +833,7 @@ def test_summary_has_every_key_of_the_catalogue_in_order(name):
 @pytest.mark.parametrize(("level", "watch", "bad"), [("good", np.inf, np.inf), ("watch", -np.inf, np.inf), ("bad", -np.inf, -np.inf)])
 def test_every_sentence_can_be_said_at_every_level(level, watch, bad, monkeypatch):
     forced = {k: {**v, "watch": watch, "bad": bad} if "watch" in v else v for k, v in catalogue().items()}
-    monkeypatch.setattr("explorer.diagnostics.measure.catalogue", lambda: forced)
+    monkeypatch.setattr("explorer.diagnostics.measure.vocabulary", lambda: forced)
     x = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
     knn = DilatedKNN(4).eval()(x, None, torch.randn(1, 64, 64, generator=torch.Generator().manual_seed(0)))
     nodes, said = to_nodes(x), set()
