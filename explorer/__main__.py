@@ -198,6 +198,7 @@ def claims(
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", metavar="DIR", help="Pictures with masks; the shipped ones when left out.")
     ] = None,
+    store: Annotated[bool, typer.Option("--store", help="Also write the figures to where the pages read them.")] = False,
 ) -> None:
     """Measure our counterpart of each paper's claims."""
     from explorer import measuring, service
@@ -214,6 +215,10 @@ def claims(
             bar.update(task, description=f"{exhibit.slug}: {claim.key}")
             results.append((exhibit, claim, claim.measure(data_dir)))
             bar.advance(task)
+    if store:
+        for exhibit in exhibits:
+            rows = [_claim_row(*result) for result in results if result[0] is exhibit]
+            service.store_claims(exhibit.slug, rows, data_dir is not None)
     if as_json:
         return print(json.dumps([_claim_row(*result) for result in results], indent=2, ensure_ascii=False, allow_nan=False))
     table = Table("exhibit", "claim", "paper figure", "our figure", "holds?", "seeds and detail", pad_edge=False, show_lines=True)

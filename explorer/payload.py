@@ -31,6 +31,7 @@ def build(
     state: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
     request: int | None = None,
+    claims: Mapping[str, Any] | None = None,
 ) -> str:
     """The payload as text.
 
@@ -39,6 +40,7 @@ def build(
         run: id for follow-up questions; None for a stored trace.
         state: the look to open with; None keeps the look that the page has.
         request: number of the page's question that this answers, so that a late answer cannot replace a newer one.
+        claims: the measured claims, {command, date, rows: [{claim, paper_figure, our_figure, holds, detail}]}.
         notes: further plain remarks (about the picture, the link) to show beside the scene's own.
     """
     extras = {k: v for k, v in scene.extras.items() if k != "depth"}
@@ -57,6 +59,7 @@ def build(
         "segments": _segments(scene),
         "depth": scene.extras.get("depth"),
         "notes": [*scene.notes, *notes],
+        "claims": claims,
         "story": exhibit.story(),
         "views": list(exhibit.views),
         "extras": extras,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 import gzip
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,7 +95,9 @@ def run(
     scene = compute(slug, source, controls)
     key = runtime.RUNS.put(runtime.Run(slug, source, controls, scene, _size(scene)))
     look, remarks = None if state is None else permalink.tidy(state), (*source.notes, *notices)
-    return payload.build(shown, scene, controls, image=source.name, run=key, state=look, notes=remarks, request=request)
+    return payload.build(
+        shown, scene, controls, image=source.name, run=key, state=look, notes=remarks, request=request, claims=claims(slug)
+    )
 
 
 def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> str:
@@ -129,8 +133,22 @@ def record(slug: str) -> tuple[str, str]:
     shown = exhibit(slug)
     source, controls = example(shown.example), shown.controls()
     scene = compute(slug, source, controls)
-    text = payload.build(shown, scene, controls, image=source.name, state=first_look(shown))
+    text = payload.build(shown, scene, controls, image=source.name, state=first_look(shown), claims=claims(slug))
     return text, card(scene, shown.story()[0]["state"]["look"])
+
+
+def claims(slug: str) -> dict[str, Any] | None:
+    """The claims of an exhibit as they were last measured and stored: {command, date, rows}; None when they never were."""
+    path = TRACES / f"{slug}.claims.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def store_claims(slug: str, rows: Sequence[Mapping[str, Any]], own_pictures: bool) -> None:
+    """Keep measured claims for the page, with the command and the day."""
+    command = f"python -m explorer claims {slug}" + (" --data-dir DIR" if own_pictures else "")
+    TRACES.mkdir(parents=True, exist_ok=True)
+    found = {"command": command, "date": datetime.date.today().isoformat(), "rows": list(rows)}
+    (TRACES / f"{slug}.claims.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def trace(slug: str) -> str | None:

@@ -32,9 +32,9 @@ def umap(features: np.ndarray, seed: int = 0) -> np.ndarray:
     Raises:
         ValueError: too many patches.
     """
+    count = _quick_enough("umap", len(features))
     from umap import UMAP  # imported when first needed: several seconds
 
-    count = _quick_enough("umap", len(features))
     reducer = UMAP(
         n_neighbors=min(15, count - 1), metric="cosine", random_state=seed, init="spectral" if count > 20 else "random", n_jobs=1
     )

@@ -7,7 +7,30 @@ Shapes use B pictures, N = H·W patches in raster order (n = row·W + col), C ch
 """
 
 from models.structures.base import NonFiniteError, Structure
+from models.structures.graph import AbstractGraph, GraphDrawing, GraphTruth, Hypergraph
+from models.structures.hypergraph import Detections, HypergraphMessages, SoftHypergraph, Tunnel
 from models.structures.patch_graph import Aggregation, PatchGraph, Rule
 from models.structures.prediction import Attribution, Prediction
+from models.structures.weights import PRIMITIVES, ComputationGraph, GeneratedWeights, WeightField
 
-__all__ = ["Aggregation", "Attribution", "NonFiniteError", "PatchGraph", "Prediction", "Rule", "Structure"]
+__all__ = [
+    "PRIMITIVES",
+    "AbstractGraph",
+    "Aggregation",
+    "Attribution",
+    "ComputationGraph",
+    "Detections",
+    "GeneratedWeights",
+    "GraphDrawing",
+    "GraphTruth",
+    "Hypergraph",
+    "HypergraphMessages",
+    "NonFiniteError",
+    "PatchGraph",
+    "Prediction",
+    "Rule",
+    "SoftHypergraph",
+    "Structure",
+    "Tunnel",
+    "WeightField",
+]

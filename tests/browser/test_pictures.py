@@ -130,7 +130,7 @@ def test_of_quick_requests_the_newest_wins(exhibit: ExhibitPage) -> None:
     exhibit.page.wait_for_timeout(1500)
     held[0].continue_()
     cat = exhibit.page.get_by_role("button", name="cat", exact=True)
-    expect(cat).to_have_attribute("aria-pressed", "true")
+    expect(cat).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
     exhibit.settle()
     exhibit.page.wait_for_timeout(1500)
     assert exhibit.image() == "cat", "an older answer came last and was shown"

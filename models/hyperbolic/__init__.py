@@ -1,0 +1,1 @@
+"""Hyperbolic space: the Poincaré ball, networks and embeddings that live in it."""

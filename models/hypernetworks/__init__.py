@@ -1,0 +1,1 @@
+"""Hypernetworks: networks that generate the weights of other networks, and the manifolds that those weights lie on."""
