@@ -13,7 +13,7 @@ from explorer.diagnostics import DEPTH_KEYS, Measure, folder_row, pooled_labels,
 from explorer.diagnostics.measure import catalogue
 from explorer.exhibit import BadRequest, Intervention, Layer, Scene
 from models.attribution import attribute
-from models.capture import Trace, capture
+from models.capture import Trace, alone, capture
 from models.image_graphs.constructors import Constructor
 from models.image_graphs.edits import without_edges, without_patches
 from models.structures import Aggregation, Attribution, PatchGraph, Prediction
@@ -165,7 +165,8 @@ def explain(name: str, shown: np.ndarray, method: str, target: int, layer: str |
     loaded = runtime.model(name)
     image = loaded.prepare(shown).to(runtime.device())
     part = loaded.model.get_submodule(_block_of(loaded.model, layer)) if method == "grad-cam" else None
-    return attribute(loaded.model, image, target, method, layer=part)  # type: ignore[arg-type]
+    with alone(loaded.model):
+        return attribute(loaded.model, image, target, method, layer=part)  # type: ignore[arg-type]
 
 
 def _block_of(model: torch.nn.Module, constructor: str | None) -> str:
