@@ -70,10 +70,12 @@ def _model(name: str) -> zoo.Loaded:
 
 
 def class_index(name: str, label: str) -> int:
-    """Number of a class by its label. Raises ValueError naming the classes there are."""
-    labels = model(name).labels
+    """Number of a class by its label, or by "class 7" where the classes have no names. Raises ValueError naming what there is."""
+    loaded = model(name)
+    labels = loaded.labels or tuple(f"class {i}" for i in range(len(list(loaded.model.parameters())[-1])))  # bias of the head
     if label not in labels:
-        raise ValueError(f"there is no class {str(label)[:40]!r}; there are {', '.join(labels)}")
+        names = ", ".join(labels) if len(labels) <= 20 else f"{labels[0]} … {labels[-1]}"
+        raise ValueError(f"there is no class {str(label)[:40]!r}; there are {names}")
     return labels.index(label)
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from gradio.route_utils import FnIndexInferError
 from PIL import Image
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from explorer import examples, runtime, service
 from explorer.canvas import Mailbox, Stage, answer, script, style
@@ -21,15 +26,56 @@ from explorer.intake import IntakeError, read_image
 
 ASSETS = Path(__file__).parent.parent / "assets"
 MAX_UPLOAD = "8mb"
+STUMBLES = (FnIndexInferError, KeyError, TypeError, ValueError, AttributeError, RecursionError)
 log = logging.getLogger("hyperscope")
 
+UNREADABLE = "This call cannot be read: a part is missing, or a file is named that was not uploaded. The page “Use via API” shows what each call takes."
 TOO_LONG = "Something went wrong on our side; your picture and settings are kept. Please try once more, or choose another example."
+
+
+class Pages(gr.Blocks):
+    """The site. What Gradio itself cannot read is refused in words too, instead of an empty error and a traceback."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **named: Any) -> Any:
+        try:
+            if _names_address(inputs):
+                raise gr.Error("Pictures are not fetched from addresses: please upload yours.", print_exception=False)
+            return await super().preprocess_data(block_fn, inputs, *rest, **named)
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.warning("a call could not be read: %s", type(error).__name__)
+            raise gr.Error(UNREADABLE, print_exception=False) from None
+
+
+class NoErrands:
+    """Refuses paths that hold an address: for `file=https://…` Gradio would fetch it, for anybody."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        errand = scope["type"] == "http" and "://" in scope["path"]
+        await (JSONResponse({"detail": "Not Found"}, 404) if errand else self.app)(scope, receive, send)
+
+
+def _names_address(value: Any) -> bool:
+    """True when a file is to be fetched from an address, which Gradio would do for anybody."""
+    if isinstance(value, Mapping):
+        return "://" in str(value.get("path")) or any(map(_names_address, value.values()))
+    return isinstance(value, list) and any(map(_names_address, value))
+
+
+async def _unreadable(request: Request, error: Exception) -> JSONResponse:
+    """The answer to an address or a body that Gradio's own routes stumble over."""
+    log.warning("a request could not be read: %s", type(error).__name__)
+    return JSONResponse({"detail": UNREADABLE}, 404 if isinstance(error, (FnIndexInferError, KeyError)) else 400)
 
 
 def build() -> gr.Blocks:
     """All pages. Call `launch` on the result, or mount it."""
     Image.MAX_IMAGE_PIXELS = 25_000_000
-    with gr.Blocks(title="Hyperscope", analytics_enabled=False, delete_cache=(600, 1800)) as demo:
+    with Pages(title="Hyperscope", analytics_enabled=False, delete_cache=(600, 1800)) as demo:
         header(None)
         Gallery()
         for exhibit in catalogue()[0].values():
@@ -42,7 +88,7 @@ def build() -> gr.Blocks:
 
 def launch(demo: gr.Blocks, **settings: Any) -> Any:
     """Start the server with the limits that a public page needs."""
-    demo.queue(default_concurrency_limit=4, max_size=32)
+    demo.queue(default_concurrency_limit=4, max_size=32, api_open=False)  # nobody passes the queue by
     return demo.launch(
         theme=theme(),
         css=style() + (ASSETS / "site.css").read_text(encoding="utf-8"),
@@ -56,6 +102,7 @@ def launch(demo: gr.Blocks, **settings: Any) -> Any:
         run_history=False,
         ssr_mode=False,
         favicon_path=str(ASSETS / "icon.svg"),
+        app_kwargs={"exception_handlers": dict.fromkeys(STUMBLES, _unreadable), "middleware": [Middleware(NoErrands)]},
         **settings,
     )
 

@@ -103,6 +103,13 @@ def capture(
                 handle.remove()
 
 
+@contextmanager
+def alone(model: nn.Module) -> Iterator[None]:
+    """Captures of other threads wait: for tools that put hooks of their own into the model (Captum)."""
+    with _lock_of(model):
+        yield
+
+
 def _lock_of(model: nn.Module) -> threading.RLock:
     with _locks_guard:
         return _locks.setdefault(model, threading.RLock())

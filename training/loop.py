@@ -172,6 +172,7 @@ def ship(name: str, model: nn.Module, card: dict, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, path)
+    path.chmod(0o644)  # safetensors writes for the owner alone; the user of a container is another
     card = {
         "name": name,
         **card,

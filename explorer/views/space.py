@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from models.structures import PatchGraph
 
@@ -22,7 +23,7 @@ def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total = float((scale**2).sum())
     points, explained = centred @ axes.T, scale[:2] ** 2 / total if total else np.zeros(2)
     if points.shape[1] < 2:
-        points, explained = np.pad(points, ((0, 0), (0, 1))), np.pad(explained, (0, 1))
+        points, explained = np.pad(points, ((0, 0), (0, 1))), np.pad(explained[:1], (0, 1))
     return points.astype(np.float32), explained.astype(np.float32)
 
 
@@ -38,7 +39,11 @@ def umap(features: np.ndarray, seed: int = 0) -> np.ndarray:
     reducer = UMAP(
         n_neighbors=min(15, count - 1), metric="cosine", random_state=seed, init="spectral" if count > 20 else "random", n_jobs=1
     )
-    return np.asarray(reducer.fit_transform(features), dtype=np.float32)
+    threads = torch.get_num_threads()
+    try:
+        return np.asarray(reducer.fit_transform(features), dtype=np.float32)
+    finally:
+        torch.set_num_threads(threads)  # UMAP's own library resets what torch uses in this thread, and with it the last bits
 
 
 def layout(graph: PatchGraph, method: str, picture: int = 0, seed: int = 0) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Families of graphs that differ in one visible property, and the four tasks that ask for it.
+"""Graphs on demand: families with sliders, and the four tasks whose answer is known exactly.
 
 The tasks of Zhao et al., "The Underappreciated Power of Vision Models for Graph Structural Understanding" (GraphAbstract),
-NeurIPS 2025, arXiv 2510.24788, appendix D: which organisation, is there a symmetry, how large is the spectral gap, how many
-bridges. Parameters and sizes are the paper's; where its text is silent, the choice is said in the docstring ("ours").
+NeurIPS 2025, arXiv 2510.24788: which organisation, is there a symmetry, how large is the spectral gap, how many bridges.
+Models learn from graphs of one size and are asked about larger ones (near and far).
 
     graph = generate("bottleneck", 40, rng, width=1)        one graph, any parameter given or drawn
     drawn = sample("topology", "far", 17)                   graph 17 of a split, always the same one
@@ -14,36 +14,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import networkx as nx
 import numpy as np
 
+from models.graph_structure import families
+from models.graph_structure.families import Rng
+from models.graph_structure.symmetry import ASYMMETRIC, SYMMETRIC
 from models.graph_structure.truth import bridges, from_networkx, is_symmetric, spectral_gap
 from models.structures import AbstractGraph
 
-Rng = np.random.Generator
 LEAST_NODES = 12
 
 
 @dataclass(frozen=True)
 class Range:
-    """The values that a parameter is drawn from, evenly, both ends included where they are whole numbers.
+    """The values that a parameter is drawn from, evenly; two whole numbers are both included.
 
     Attributes:
         low, high: ends; two whole numbers make a whole parameter.
         pieces: (share, low, high) when the parts of the range are not drawn equally often.
+        anew: True when the family itself draws a value for every place where it is used, unless one is given.
     """
 
     low: float
     high: float
     pieces: tuple[tuple[float, float, float], ...] = ()
+    anew: bool = False
 
     @property
     def whole(self) -> bool:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
-    def draw(self, rng: Rng) -> float:
+    def draw(self, rng: Rng) -> float | None:
+        if self.anew:
+            return None
         if self.whole:
             return int(rng.integers(int(self.low), int(self.high) + 1))
         low, high = self.low, self.high
@@ -60,11 +65,29 @@ class Family:
     parameters: Mapping[str, Range] = field(default_factory=dict)
 
 
+_MIXING = Range(0.0, 0.8, ((0.4, 0.0, 0.2), (0.3, 0.2, 0.5), (0.3, 0.5, 0.8)))
+_DENSE = Range(0.6, 0.8)
+_PASSAGE = Range(1, 3, anew=True)
+FAMILIES: dict[str, Family] = {
+    "cyclic": Family(families.cyclic, {"inner": Range(0.7, 1.2), "thickness": Range(0.05, 0.3), "radius": Range(0.5, 0.8)}),
+    "geometric": Family(families.geometric, {"radius": Range(0.15, 0.25)}),
+    "hierarchical": Family(families.hierarchical, {"levels": Range(2, 4)}),
+    "community": Family(families.community, {"groups": Range(3, 5), "within": _DENSE, "between": Range(0.01, 0.05)}),
+    "bottleneck": Family(families.bottleneck, {"groups": Range(2, 4), "within": Range(0.4, 0.6), "width": _PASSAGE}),
+    "multicore": Family(families.multicore, {"cores": Range(2, 3), "within": _DENSE, "core_share": Range(0.5, 0.6)}),
+    "dumbbell": Family(families.dumbbell, {"mixing": _MIXING, "within": _DENSE}),
+    "mixed blocks": Family(families.mixed_blocks, {"mixing": _MIXING, "within": _DENSE, "groups": Range(3, 5)}),
+    "mixed geometric": Family(families.mixed_geometric, {"mixing": _MIXING}),
+    "rewired": Family(families.rewired, {"mixing": _MIXING, "share": Range(0.3, 0.8)}),
+    **{name: Family(build) for name, build in {**SYMMETRIC, **ASYMMETRIC}.items()},
+}
+
+
 def generate(family: str, num_nodes: int, rng: Rng, **given: float) -> AbstractGraph:
     """One connected graph with shuffled node numbers (unshuffled ones would give away the groups).
 
     Args:
-        family: a name of FAMILIES.
+        family: a name of FAMILIES. Products and covers have about, not exactly, `num_nodes` nodes.
         given: parameters of the family; the others are drawn from their ranges.
 
     Raises:
@@ -78,203 +101,123 @@ def generate(family: str, num_nodes: int, rng: Rng, **given: float) -> AbstractG
     unknown = [name for name in given if name not in found.parameters]
     if unknown:
         raise ValueError(f"{family} has no parameter {unknown[0]!r}; it has {', '.join(found.parameters) or 'none'}")
-    settings = {name: given.get(name, usual.draw(rng)) for name, usual in found.parameters.items()}
-    return _shuffled(found.build(num_nodes, rng, **settings), rng, family)
-
-
-def _shuffled(graph: nx.Graph, rng: Rng, family: str) -> AbstractGraph:
+    settings = {name: given[name] if name in given else usual.draw(rng) for name, usual in found.parameters.items()}
+    graph = found.build(num_nodes, rng, **settings)
     numbers = dict(zip(graph.nodes, rng.permutation(graph.number_of_nodes()).tolist(), strict=True))
     return from_networkx(nx.relabel_nodes(graph, numbers), family)
 
 
-def integer(rng: Rng) -> int:
-    """A seed for a function of networkx."""
-    return int(rng.integers(2**31))
+# -------------------------------------------------------------------------------------------------------------- tasks
 
 
-# ----------------------------------------------------------------------------------------------------- shared pieces
+@dataclass(frozen=True)
+class Band:
+    """One split of a task: how many graphs, and between how many nodes (both ends included)."""
+
+    count: int
+    least: int
+    most: int
 
 
-def joined(graph: nx.Graph, rng: Rng, points: np.ndarray | None = None) -> nx.Graph:
-    """Add edges from the first component to the rest until the graph is connected (ours): the nearest pair when the nodes
-    have places `points` [N, 2], else a random pair. Changes and returns `graph`."""
-    components = [sorted(component) for component in nx.connected_components(graph)]
-    while len(components) > 1:
-        here, rest = components[0], sorted(node for component in components[1:] for node in component)
-        if points is None:
-            u, v = here[rng.integers(len(here))], rest[rng.integers(len(rest))]
-        else:
-            distance = np.linalg.norm(points[here][:, None] - points[rest], axis=-1)
-            a, b = np.unravel_index(int(distance.argmin()), distance.shape)
-            u, v = here[a], rest[b]
-        graph.add_edge(u, v)
-        met = next(component for component in components[1:] if v in component)
-        components = [here + met, *(component for component in components[1:] if component is not met)]
-    return graph
+@dataclass(frozen=True)
+class Task:
+    """A question about graphs.
 
-
-def near_pairs(points: np.ndarray, radius: float) -> nx.Graph:
-    """The graph that joins points closer than `radius`."""
-    close = np.linalg.norm(points[:, None] - points, axis=-1) <= radius
-    graph = nx.empty_graph(len(points))
-    graph.add_edges_from(np.argwhere(np.triu(close, 1)).tolist())
-    return graph
-
-
-def split_evenly(nodes: list[int], groups: int) -> list[list[int]]:
-    """Consecutive groups whose sizes differ by at most one."""
-    return [part.tolist() for part in np.array_split(np.array(nodes), groups)]
-
-
-def add_random(graph: nx.Graph, nodes: list[int], share: float, rng: Rng) -> None:
-    """Join each pair of `nodes` with probability `share` (Erdős–Rényi)."""
-    pairs = list(combinations(nodes, 2))
-    graph.add_edges_from(pair for pair, taken in zip(pairs, rng.random(len(pairs)) < share, strict=True) if taken)
-
-
-def blocks(num_nodes: int, groups: int, within: float, between: float, rng: Rng) -> nx.Graph:
-    """Stochastic block model with groups of equal size, connected afterwards."""
-    sizes = [len(part) for part in split_evenly(list(range(num_nodes)), groups)]
-    shares = [[within if a == b else between for b in range(groups)] for a in range(groups)]
-    return joined(nx.Graph(nx.stochastic_block_model(sizes, shares, seed=integer(rng))), rng)
-
-
-# ------------------------------------------------------------------------------------------------------- organisation
-
-
-def cyclic(num_nodes: int, rng: Rng, inner: float, thickness: float, radius: float) -> nx.Graph:
-    """Points in a ring of radii `inner` to `inner + thickness`, joined when closer than `radius`.
-
-    Ours: points lie evenly by area and are drawn again, up to 60 times, until no neighbour by angle is farther than
-    `radius`; if that never happens, neighbours by angle are joined. Otherwise most small rings would be open.
+    Attributes:
+        families: the families in the order in which a split goes through them; for classes, a tuple of them per class.
+        bands: the splits.
+        classes: names of the answers; empty when the answer is a number.
+        fixed: parameters that the task does not leave to chance, by family.
     """
-    for _ in range(60):
-        angle = np.sort(rng.uniform(0, 2 * np.pi, num_nodes))
-        distance = np.sqrt(rng.uniform(inner**2, (inner + thickness) ** 2, num_nodes))
-        points = distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-        if (np.linalg.norm(points - np.roll(points, 1, 0), axis=1) < radius).all():
-            return near_pairs(points, radius)
-    graph = near_pairs(points, radius)
-    nx.add_cycle(graph, range(num_nodes))
-    return graph
+
+    families: tuple[tuple[str, ...], ...]
+    bands: Mapping[str, Band]
+    classes: tuple[str, ...] = ()
+    fixed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def geometric(num_nodes: int, rng: Rng, radius: float) -> nx.Graph:
-    """Points spread evenly over the unit square, joined when closer than `radius`; pieces are joined where they are nearest."""
-    points = rng.random((num_nodes, 2))
-    return joined(near_pairs(points, radius), rng, points)
+@dataclass(frozen=True)
+class Sample:
+    """One graph of a split and the answer: the number of the class, or the value asked for."""
+
+    graph: AbstractGraph
+    target: float
 
 
-def hierarchical(num_nodes: int, rng: Rng, levels: int) -> nx.Graph:
-    """Few hubs on top, many nodes at the bottom: level l of L is dense with .7·(L − l)/L, and every node below knows 1–3 nodes
-    one level up. Ours: level sizes ∝ 0.4^(L−1−l), at least 1, what is left goes to the bottom."""
-    weights = 0.4 ** np.arange(levels - 1, -1, -1)
-    sizes = np.maximum(1, np.round(num_nodes * weights / weights.sum())).astype(int)
-    ends = [0, *np.cumsum(sizes[:-1]).tolist(), num_nodes]
-    graph = nx.empty_graph(num_nodes)
-    for level in range(levels):
-        members = list(range(ends[level], ends[level + 1]))
-        add_random(graph, members, 0.7 * (levels - level) / levels, rng)
-        above = ends[level] - ends[level - 1] if level else 0
-        for node in members if level else []:
-            count = min(above, int(rng.integers(1, 4)))
-            graph.add_edges_from((node, int(hub) + ends[level - 1]) for hub in rng.choice(above, count, replace=False))
-    return joined(graph, rng)
+def _bands(train: int, held_out: int, test: int, least: int, most: int, near: tuple[int, int], far: tuple[int, int]) -> dict[str, Band]:
+    return {
+        "train": Band(train, least, most),
+        "val": Band(held_out, least, most),
+        "id": Band(test, least, most),
+        "near": Band(test, *near),
+        "far": Band(test, *far),
+    }
 
 
-def community(num_nodes: int, rng: Rng, groups: int, within: float, between: float) -> nx.Graph:
-    """Equal groups, dense inside and sparse between. Ours: at least six nodes to a group."""
-    return blocks(num_nodes, max(2, min(groups, num_nodes // 6)), within, between, rng)
-
-
-def bottleneck(num_nodes: int, rng: Rng, groups: int, within: float, width: int) -> nx.Graph:
-    """A row of groups; each is joined to the next by `width` edges (ours: with no node in common, groups connected first)."""
-    graph = nx.empty_graph(num_nodes)
-    parts = split_evenly(list(range(num_nodes)), groups)
-    for part in parts:
-        add_random(graph, part, within, rng)
-        graph.add_edges_from(joined(graph.subgraph(part).copy(), rng).edges)
-    for left, right in zip(parts, parts[1:], strict=False):
-        ends = rng.choice(left, width, replace=False), rng.choice(right, width, replace=False)
-        graph.add_edges_from(zip(ends[0].tolist(), ends[1].tolist(), strict=True))
-    return graph
-
-
-def multicore(num_nodes: int, rng: Rng, cores: int, within: float, core_share: float) -> nx.Graph:
-    """Dense cores, 1–2 edges between every two of them, and a periphery whose nodes know 1–2 nodes of one core."""
-    graph = nx.empty_graph(num_nodes)
-    inside = max(4 * cores, round(core_share * num_nodes))
-    parts = split_evenly(list(range(inside)), cores)
-    for part in parts:
-        add_random(graph, part, within, rng)
-        graph.add_edges_from(joined(graph.subgraph(part).copy(), rng).edges)
-    for left, right in combinations(parts, 2):
-        for _ in range(rng.integers(1, 3)):
-            graph.add_edge(int(rng.choice(left)), int(rng.choice(right)))
-    for node in range(inside, num_nodes):
-        core = parts[rng.integers(cores)]
-        graph.add_edges_from((node, int(hub)) for hub in rng.choice(core, rng.integers(1, 3), replace=False))
-    return graph
-
-
-# ------------------------------------------------------------------------------------------------------- spectral gap
-
-
-def _between(mixing: float, rng: Rng) -> float:
-    """Density between the blocks for a degree of mixing."""
-    if mixing < 0.1:
-        return float(rng.uniform(0.001, 0.02))
-    if mixing < 0.3:
-        return float(rng.uniform(0.02, 0.1))
-    return float(rng.uniform(0.1, 0.3) if mixing < 0.7 else rng.uniform(0.3, mixing))
-
-
-def dumbbell(num_nodes: int, rng: Rng, mixing: float, within: float) -> nx.Graph:
-    """Two equal blocks."""
-    return blocks(num_nodes, 2, within, _between(mixing, rng), rng)
-
-
-def mixed_blocks(num_nodes: int, rng: Rng, mixing: float, within: float, groups: int) -> nx.Graph:
-    """Three to five equal blocks."""
-    return blocks(num_nodes, groups, within, _between(mixing, rng), rng)
-
-
-def mixed_geometric(num_nodes: int, rng: Rng, mixing: float) -> nx.Graph:
-    """Points joined within √((ln n + 1)/πn), where such graphs become connected, and about mixing·0.1·n·ln n random edges."""
-    points = rng.random((num_nodes, 2))
-    graph = joined(near_pairs(points, float(np.sqrt((np.log(num_nodes) + 1) / (np.pi * num_nodes)))), rng, points)
-    free = list(nx.non_edges(graph))
-    count = min(len(free), round(mixing * 0.1 * num_nodes * np.log(num_nodes)))
-    graph.add_edges_from(free[i] for i in rng.choice(len(free), count, replace=False))
-    return graph
-
-
-def rewired(num_nodes: int, rng: Rng, mixing: float, share: float) -> nx.Graph:
-    """A block or geometric graph of which `share` of the edges were swapped, degrees kept (configuration model)."""
-    if rng.random() < 0.5:
-        graph = mixed_blocks(num_nodes, rng, mixing, float(rng.uniform(0.6, 0.8)), int(rng.integers(3, 6)))
-    else:
-        graph = mixed_geometric(num_nodes, rng, mixing)
-    swaps = max(1, round(share * graph.number_of_edges() / 2))
-    try:
-        nx.double_edge_swap(graph, swaps, 100 * swaps, seed=integer(rng))
-    except nx.NetworkXAlgorithmError:
-        pass  # a graph that is nearly complete has no further swap; what was swapped stays
-    return joined(graph, rng)
-
-
-_MIXING = Range(0.0, 0.8, ((0.4, 0.0, 0.2), (0.3, 0.2, 0.5), (0.3, 0.5, 0.8)))
-_DENSE = Range(0.6, 0.8)
-FAMILIES: dict[str, Family] = {
-    "cyclic": Family(cyclic, {"inner": Range(0.7, 1.2), "thickness": Range(0.05, 0.3), "radius": Range(0.5, 0.8)}),
-    "geometric": Family(geometric, {"radius": Range(0.15, 0.25)}),
-    "hierarchical": Family(hierarchical, {"levels": Range(2, 4)}),
-    "community": Family(community, {"groups": Range(3, 5), "within": _DENSE, "between": Range(0.01, 0.05)}),
-    "bottleneck": Family(bottleneck, {"groups": Range(2, 4), "within": Range(0.4, 0.6), "width": Range(1, 3)}),
-    "multicore": Family(multicore, {"cores": Range(2, 3), "within": _DENSE, "core_share": Range(0.5, 0.6)}),
-    "dumbbell": Family(dumbbell, {"mixing": _MIXING, "within": _DENSE}),
-    "mixed blocks": Family(mixed_blocks, {"mixing": _MIXING, "within": _DENSE, "groups": Range(3, 5)}),
-    "mixed geometric": Family(mixed_geometric, {"mixing": _MIXING}),
-    "rewired": Family(rewired, {"mixing": _MIXING, "share": Range(0.3, 0.8)}),
-}
 ORGANISATIONS = ("cyclic", "geometric", "hierarchical", "community", "bottleneck", "multicore")
+TASKS: dict[str, Task] = {
+    "topology": Task(
+        families=tuple((name,) for name in ORGANISATIONS),
+        bands=_bands(3000, 300, 300, 20, 50, (40, 100), (60, 150)),
+        classes=ORGANISATIONS,
+    ),
+    "symmetry": Task(
+        families=(tuple(ASYMMETRIC), tuple(SYMMETRIC)),
+        bands=_bands(2000, 200, 600, 30, 60, (50, 100), (70, 150)),
+        classes=("asymmetric", "symmetric"),
+    ),
+    "gap": Task(
+        families=(("dumbbell",), ("mixed blocks",), ("mixed geometric",), ("rewired",)),
+        bands=_bands(3000, 300, 300, 20, 50, (40, 100), (60, 150)),
+    ),
+    "bridges": Task(
+        families=(("geometric",), ("community",), ("hierarchical",), ("bottleneck",), ("multicore",)),
+        bands=_bands(2500, 250, 250, 20, 50, (40, 100), (60, 150)),
+        fixed={"bottleneck": {"width": 1}},
+    ),
+}
+
+
+def split_seed(task: str, split: str, seed: int = 0) -> int:
+    """The number from which all graphs of a split follow; no two splits share it."""
+    return 100 * seed + 10 * list(TASKS).index(task) + list(TASKS[task].bands).index(split)
+
+
+def sample(task: str, split: str, index: int, seed: int = 0) -> Sample:
+    """Graph `index` of a split, drawn by `default_rng([split_seed, index])`.
+
+    The class is index mod classes. In the symmetry task its methods take turns, every graph is checked, and one whose
+    symmetry cannot be decided, or whose size is off the band, is drawn again.
+
+    Raises:
+        ValueError: there is no such task, split or index.
+    """
+    asked = _asked(task, split, index, seed)
+    band, rng = asked.bands[split], np.random.default_rng([split_seed(task, split, seed), index])
+    group, turn = index % len(asked.families), index // len(asked.families)
+    methods = asked.families[group]
+    family = methods[turn % len(methods)]
+    while True:
+        graph = generate(family, int(rng.integers(band.least, band.most + 1)), rng, **asked.fixed.get(family, {}))
+        fits = band.least <= graph.num_nodes <= band.most
+        if fits and (task != "symmetry" or is_symmetric(graph) is bool(group)):
+            return Sample(graph, target(task, graph, group))
+
+
+def target(task: str, graph: AbstractGraph, group: int = 0) -> float:
+    """The answer to a task: the class that the graph was drawn for, or the value computed exactly."""
+    if task == "gap":
+        return spectral_gap(graph)[0]
+    if task == "bridges":
+        return int(bridges(graph).sum())
+    return group
+
+
+def _asked(task: str, split: str, index: int, seed: int) -> Task:
+    if task not in TASKS:
+        raise ValueError(f"there is no task {task!r}; choose one of {', '.join(TASKS)}")
+    if split not in TASKS[task].bands:
+        raise ValueError(f"there is no split {split!r}; choose one of {', '.join(TASKS[task].bands)}")
+    if index < 0 or seed < 0:
+        raise ValueError(f"index {index} and seed {seed} must not be negative")
+    return TASKS[task]

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import networkx as nx
-import numpy as np
 import torch
+from torch import Tensor
 
 from models.structures import AbstractGraph, GraphTruth
 
@@ -170,7 +171,7 @@ def _twin_swaps(neighbours: Neighbours) -> list[list[int]]:
         for node, around in enumerate(neighbours):
             groups.setdefault(tuple(sorted([*around, node])) if closed else tuple(around), []).append(node)
         for group in groups.values():
-            for a, b in zip(group, group[1:], strict=False):
+            for a, b in pairwise(group):
                 swap = list(range(len(neighbours)))
                 swap[a], swap[b] = b, a
                 swaps.append(swap)
@@ -216,40 +217,41 @@ def automorphisms(graph: AbstractGraph, budget: int = BUDGET) -> tuple[int, list
 # -------------------------------------------------------------------------------------------------- spectrum, bridges
 
 
-def laplacian(graph: AbstractGraph, normalised: bool = True) -> np.ndarray:
+def laplacian(graph: AbstractGraph, normalised: bool = True) -> Tensor:
     """D^(−1/2) (D − A) D^(−1/2), or D − A, [N, N] float64. A node without edges has a row of zeros."""
-    adjacency = graph.adjacency().double().numpy()
+    adjacency = graph.adjacency().double()
     degree = adjacency.sum(1)
-    plain = np.diag(degree) - adjacency
+    plain = torch.diag(degree) - adjacency
     if not normalised:
         return plain
-    scale = np.divide(1, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
+    scale = torch.where(degree > 0, degree.clamp(min=1).rsqrt(), 0)
     return scale[:, None] * plain * scale
 
 
-def spectral_gap(graph: AbstractGraph) -> tuple[float, np.ndarray]:
+def spectral_gap(graph: AbstractGraph) -> tuple[float, Tensor]:
     """Second smallest eigenvalue of the normalised Laplacian and its eigenvector [N], largest entry positive.
 
     A single node has gap 0.
     """
     if graph.num_nodes == 1:
-        return 0.0, np.ones(1)
-    values, vectors = np.linalg.eigh(laplacian(graph))
-    return max(0.0, float(values[1])), signed(vectors[:, 1])
+        return 0.0, torch.ones(1, dtype=torch.float64)
+    values, vectors = torch.linalg.eigh(laplacian(graph))
+    return max(0.0, values[1].item()), signed(vectors[:, 1:2])[:, 0]
 
 
-def signed(vector: np.ndarray) -> np.ndarray:
-    """The eigenvector or its opposite: whose entry of largest absolute value (the first of them) is positive."""
-    size = np.abs(vector)
-    return vector * np.sign(vector[int(np.argmax(size > size.max() * (1 - 1e-9)))])
+def signed(vectors: Tensor) -> Tensor:
+    """Eigenvectors [N, k] or their opposites: the entry of largest absolute value (the first of them) becomes positive."""
+    size = vectors.abs()
+    largest = (size > size.amax(0) * (1 - 1e-9)).int().argmax(0, keepdim=True)
+    return vectors * vectors.gather(0, largest).sign()
 
 
 def algebraic_connectivity(graph: AbstractGraph) -> float:
     """Second smallest eigenvalue of D − A."""
-    return float(np.linalg.eigvalsh(laplacian(graph, normalised=False))[1]) if graph.num_nodes > 1 else 0.0
+    return torch.linalg.eigvalsh(laplacian(graph, normalised=False))[1].item() if graph.num_nodes > 1 else 0.0
 
 
-def bridges(graph: AbstractGraph) -> torch.Tensor:
+def bridges(graph: AbstractGraph) -> Tensor:
     """True where removing the edge separates what it joined, [E/2] bool in the order of `graph.edges`."""
     found = {(min(edge), max(edge)) for edge in nx.bridges(to_networkx(graph))}
     return torch.tensor([tuple(edge) in found for edge in graph.edges.tolist()], dtype=torch.bool)
@@ -275,7 +277,7 @@ def with_truth(graph: AbstractGraph, symmetries: bool = True, budget: int = BUDG
         budget: search steps for the automorphisms before they are left undecided.
     """
     gap, fiedler = spectral_gap(graph)
-    truth = GraphTruth(gap, torch.from_numpy(fiedler), bridges(graph))
+    truth = GraphTruth(gap, fiedler, bridges(graph))
     if symmetries:
         try:
             order, generators, orbits = automorphisms(graph, budget)

@@ -46,7 +46,9 @@ def margin(dtype: torch.dtype) -> float:
         TypeError: half precision, which cannot tell the radii of a network apart.
     """
     if dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"hyperbolic layers need float32 or float64; {str(dtype).removeprefix('torch.')} cannot resolve radii near the border")
+        raise TypeError(
+            f"hyperbolic layers need float32 or float64; {str(dtype).removeprefix('torch.')} cannot resolve radii near the border"
+        )
     return 1e-5 if dtype == torch.float64 else 4e-3
 
 

@@ -190,7 +190,9 @@ class ViHGNNLayer(nn.Module):
 
 
 class _ViHGNNMessages(nn.Module):
-    def forward(self, x: Tensor, hypergraph: SoftHypergraph, edge_proj: nn.Module, node_proj: nn.Module, epsilon: Tensor) -> HypergraphMessages:
+    def forward(
+        self, x: Tensor, hypergraph: SoftHypergraph, edge_proj: nn.Module, node_proj: nn.Module, epsilon: Tensor
+    ) -> HypergraphMessages:
         incidence = hypergraph.participation
         edge, vertex = incidence.sum(1)[..., None], incidence.sum(2, keepdim=True)
         collected = incidence.transpose(1, 2) @ x / torch.where(edge > 0, edge, 1)

@@ -137,10 +137,18 @@ class SparseSoftHyperedges(SoftHyperedges):
     """
 
     def __init__(
-        self, embed_dim: int, num_dyn_hyperedges: int = 64, top_k: int = 16, num_fixed_hyperedges: int = 8, num_heads: int = 8, **settings: Any
+        self,
+        embed_dim: int,
+        num_dyn_hyperedges: int = 64,
+        top_k: int = 16,
+        num_fixed_hyperedges: int = 8,
+        num_heads: int = 8,
+        **settings: Any,
     ) -> None:
         if num_dyn_hyperedges < 0 or num_fixed_hyperedges < 0:
-            raise ValueError(f"there cannot be {num_dyn_hyperedges} dynamic and {num_fixed_hyperedges} fixed hyperedges; both must be at least 0")
+            raise ValueError(
+                f"there cannot be {num_dyn_hyperedges} dynamic and {num_fixed_hyperedges} fixed hyperedges; both must be at least 0"
+            )
         if not 0 <= top_k <= num_dyn_hyperedges:
             raise ValueError(f"top_k is {top_k}; it must lie between 0 and the {num_dyn_hyperedges} dynamic hyperedges")
         if top_k + num_fixed_hyperedges < 1:
@@ -175,7 +183,7 @@ class MessagePassing(nn.Module):
 def _only_active(participation: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
     """The columns that are on: [B, N, K] and their numbers [B, K], K the most of any picture (others are filled with columns of 0)."""
     count = int(selected.sum(1).max())
-    index = selected.to(torch.int8).argsort(1, descending=True, stable=True)[:, :count]
+    index = selected.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
     return participation.gather(2, index[:, None].expand(-1, participation.shape[1], -1)), index
 
 
@@ -223,7 +231,13 @@ class SparseSoftHGNN(SoftHGNN):
     edge_generator: SparseSoftHyperedges
 
     def __init__(
-        self, embed_dim: int, num_dyn_hyperedges: int = 64, top_k: int = 16, num_fixed_hyperedges: int = 8, num_heads: int = 8, **settings: Any
+        self,
+        embed_dim: int,
+        num_dyn_hyperedges: int = 64,
+        top_k: int = 16,
+        num_fixed_hyperedges: int = 8,
+        num_heads: int = 8,
+        **settings: Any,
     ) -> None:
         nn.Module.__init__(self)
         self._build(SparseSoftHyperedges(embed_dim, num_dyn_hyperedges, top_k, num_fixed_hyperedges, num_heads, **settings), embed_dim)

@@ -12,6 +12,7 @@ With the class token as the only output, the hypergraph reaches the prediction t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from models.hypergraphs.hard import HGNNLayer, ViHGNNLayer
 from models.hypergraphs.softhgnn import SoftHGNN, SparseSoftHGNN
+from models.structures.hypergraph import Normalisation
 
 Grid = tuple[int, int]
 SHIFTS = ((1, -1, 0, 0), (-1, 1, 0, 0), (0, 0, 1, -1), (0, 0, -1, 1))  # left, right, top, bottom padding of each shifted copy
@@ -90,22 +92,28 @@ class PreNorm(nn.Module):
         return x + self.fn(self.norm(x))
 
 
+class Block(nn.ModuleList):
+    """Attention, then feed-forward. A list, because the released names count its two parts."""
+
+    def __init__(self, dim: int, heads: int, dim_head: int, mlp_dim: int, dropout: float) -> None:
+        attention, mlp = LocalitySelfAttention(dim, heads, dim_head, dropout), FeedForward(dim, mlp_dim, dropout)
+        super().__init__([PreNorm(dim, attention), PreNorm(dim, mlp)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self:
+            x = part(x)
+        return x
+
+
 class Transformer(nn.Module):
-    """`depth` times attention and feed-forward."""
+    """`depth` blocks."""
 
     def __init__(self, dim: int, depth: int, heads: int, dim_head: int, mlp_dim: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.ModuleList(
-                [PreNorm(dim, LocalitySelfAttention(dim, heads, dim_head, dropout)), PreNorm(dim, FeedForward(dim, mlp_dim, dropout))]
-            )
-            for _ in range(depth)
-        )
+        self.layers = nn.Sequential(*(Block(dim, heads, dim_head, mlp_dim, dropout) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
-        for attention, mlp in self.layers:
-            x = mlp(attention(x))
-        return x
+        return self.layers(x)
 
 
 class ViT(nn.Module):
@@ -184,7 +192,7 @@ def vit_softhgnn(
     dim: int = 512,
     num_hyperedges: int = 16,
     num_edge_head: int = 8,
-    normalise: str = "vertices",
+    normalise: Normalisation = "vertices",
     context: str = "both",
     dropout: float = 0.1,
     **host: Any,
@@ -218,7 +226,7 @@ def vit_vihgnn(dim: int = 512, clusters: int = 25, **host: Any) -> ViT:
     return ViT(dim=dim, hypergraph=ViHGNNLayer(dim, clusters), **host)
 
 
-BUILDERS = {"vit_softhgnn_ses": vit_softhgnn_ses, "vit_softhgnn": vit_softhgnn}
+BUILDERS: dict[str, Callable[..., ViT]] = {"vit_softhgnn_ses": vit_softhgnn_ses, "vit_softhgnn": vit_softhgnn}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {f"{kind}_cifar{n}": {"num_classes": n} for kind in BUILDERS for n in (10, 100)}
 
 

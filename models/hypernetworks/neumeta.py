@@ -225,7 +225,9 @@ class NeuMeta(nn.Module):
             if min(shape) < 1:
                 raise ValueError(f"{name} would have the shape {tuple(shape)}; every width must be at least 1")
             if math.prod(shape[2:]) > self.output_dim:
-                raise ValueError(f"{name} has kernels of {math.prod(shape[2:])} values; at most {self.output_dim} come out of one coordinate")
+                raise ValueError(
+                    f"{name} has kernels of {math.prod(shape[2:])} values; at most {self.output_dim} come out of one coordinate"
+                )
 
     def _like(self) -> Tensor:
         return next(self.parameters())

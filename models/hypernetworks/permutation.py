@@ -131,6 +131,8 @@ class _ChannelGroups:
         elif node.target not in self.SAME_FUNCTIONS and node.target not in self.SAME_METHODS:
             name = getattr(node.target, "__name__", str(node.target))
             raise ValueError(f"the network calls {name}; it is not known what it does to the order of channels")
+        elif node.target is operator.getitem and not _keeps_channels(node.args[1]):
+            raise ValueError(f"the network picks single channels ({node}); their order cannot be changed")
         self.at[node] = groups[0]
 
     def _outputs(self, group: int, name: str, module: nn.Module, size: int) -> None:
@@ -142,7 +144,9 @@ class _ChannelGroups:
         root = self._find(group)
         known = self.sizes[root]
         if known not in (None, size):
-            raise ValueError(f"{name} reads {size} values where {known} channels arrive: positions were flattened into channels; pool first")
+            raise ValueError(
+                f"{name} reads {size} values where {known} channels arrive: positions were flattened into channels; pool first"
+            )
         self.sizes[root] = size
         if (name, axis) not in self.members[root]:
             self.members[root].append((name, axis))
@@ -173,6 +177,11 @@ class _ChannelGroups:
         fixed = {self._find(group) for group in self.fixed}
         roots = [group for group in range(len(self.parent)) if self._find(group) == group and self.members[group]]
         return [Clique(tuple(self.members[root]), self.sizes[root] or 0, root not in fixed) for root in roots]
+
+
+def _keeps_channels(index: Any) -> bool:
+    """True when x[index] leaves the second axis of x whole."""
+    return not isinstance(index, tuple) or len(index) < 2 or index[1] == slice(None)
 
 
 # ---------------------------------------------------------------------------------------------------- what to measure
@@ -238,7 +247,7 @@ def smoothed(network: nn.Module, state: Mapping[str, Tensor] | None = None) -> t
 # ------------------------------------------------------------------------------------------------- the shortest path
 
 
-def shortest_path(cities: Tensor, effort: int = 300) -> Tensor:
+def shortest_path(cities: Tensor, effort: int = 1000) -> Tensor:
     """An order of the cities [n, features] of small path length, [n] int64.
 
     Exact for n ≤ 16 (Held–Karp); above, local search from several starts and `effort` random kicks, always the same.
@@ -257,7 +266,7 @@ def l1_distances(cities: Tensor) -> Distances:
     return torch.cdist(flat, flat, p=1).cpu().numpy()
 
 
-def search(distances: Distances, effort: int = 300) -> Iterator[Order]:
+def search(distances: Distances, effort: int = 1000) -> Iterator[Order]:
     """Every order that improves on the one before, from the given order on: the steps that a page can show.
 
     Nearest neighbour from several starts, 2-opt and or-opt, then `effort` double-bridge kicks with the same local search.

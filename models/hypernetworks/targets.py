@@ -203,7 +203,9 @@ class Family:
         """
         limit = int(BEYOND * self.trained[1])
         if not 1 <= width <= limit:
-            raise ValueError(f"width {width} cannot be asked for; widths from 1 to {limit} can ({self.trained[0]} to {self.trained[1]} were trained)")
+            raise ValueError(
+                f"width {width} cannot be asked for; widths from 1 to {limit} can ({self.trained[0]} to {self.trained[1]} were trained)"
+            )
         return self.build(width)
 
     def shapes(self, width: int) -> dict[str, tuple[int, ...]]:

@@ -7,30 +7,60 @@ Shapes use B pictures, N = H·W patches in raster order (n = row·W + col), C ch
 """
 
 from models.structures.base import NonFiniteError, Structure
-from models.structures.graph import AbstractGraph, GraphDrawing, GraphTruth, Hypergraph
+from models.structures.graph import (
+    AbstractGraph,
+    EdgeClusters,
+    EdgeSelection,
+    EdgeShares,
+    GraphDrawing,
+    GraphTruth,
+    Hypergraph,
+    NodeStates,
+    Propagation,
+)
+from models.structures.hyperbolic import BatchMidpoint, Distortion, Gyroplanes, NormProfile, PoincarePoints, Reconstruction, TangentField
 from models.structures.hypergraph import Detections, HypergraphMessages, SoftHypergraph, Tunnel
 from models.structures.patch_graph import Aggregation, PatchGraph, Rule
 from models.structures.prediction import Attribution, Prediction
+from models.structures.tokens import AttentionMaps, Connectivity, ExitStage, SparseAttention, TokenDrop, TokenSelection
 from models.structures.weights import PRIMITIVES, ComputationGraph, GeneratedWeights, WeightField
 
 __all__ = [
     "PRIMITIVES",
     "AbstractGraph",
     "Aggregation",
+    "AttentionMaps",
     "Attribution",
+    "BatchMidpoint",
     "ComputationGraph",
+    "Connectivity",
     "Detections",
+    "Distortion",
+    "EdgeClusters",
+    "EdgeSelection",
+    "EdgeShares",
+    "ExitStage",
     "GeneratedWeights",
     "GraphDrawing",
     "GraphTruth",
+    "Gyroplanes",
     "Hypergraph",
     "HypergraphMessages",
+    "NodeStates",
     "NonFiniteError",
+    "NormProfile",
     "PatchGraph",
+    "PoincarePoints",
     "Prediction",
+    "Propagation",
+    "Reconstruction",
     "Rule",
     "SoftHypergraph",
+    "SparseAttention",
     "Structure",
+    "TangentField",
+    "TokenDrop",
+    "TokenSelection",
     "Tunnel",
     "WeightField",
 ]

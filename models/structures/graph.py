@@ -147,6 +147,81 @@ class GraphDrawing(Structure):
 
 
 @dataclass(frozen=True)
+class NodeStates(Structure):
+    """What a layer made of the nodes of several stacked graphs.
+
+    Attributes:
+        values: [N, C].
+        graph: which graph each node belongs to, [N] int64.
+    """
+
+    values: Tensor
+    graph: Tensor
+
+
+@dataclass(frozen=True)
+class EdgeShares(Structure):
+    """How a node divides its attention among its neighbours and itself.
+
+    Attributes:
+        edge_index: [2, E] int64, source → target, loops included.
+        share: [E, heads]; adds up to 1 over the links of each target.
+    """
+
+    edge_index: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True)
+class Propagation(Structure):
+    """Features after 0 … K steps along the edges, and how much a node takes of each.
+
+    Attributes:
+        hops: [N, K + 1, C].
+        gate: [N, K + 1], each 0…1; they need not add up to 1.
+    """
+
+    hops: Tensor
+    gate: Tensor
+
+    def mixed(self) -> Tensor:
+        """Σ_k gate_k · hop_k, [N, C]."""
+        return (self.gate[..., None] * self.hops).sum(1)
+
+
+@dataclass(frozen=True)
+class EdgeSelection(Structure):
+    """Which edges of one or more stacked graphs a pooling layer kept.
+
+    Attributes:
+        edge_index: the edges that it chose from, [2, E] int64.
+        score: of each of them, [E], −1…1.
+        kept: numbers of those that it kept, [K] int64, graph by graph, best first.
+        weight: what the kept ones weigh from here on, score cut to 0…1, [K]; 0 is kept but silent.
+    """
+
+    edge_index: Tensor
+    score: Tensor
+    kept: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class EdgeClusters(Structure):
+    """How the edges of G graphs were gathered into k clusters each.
+
+    Attributes:
+        share: how much of each edge goes to each cluster, [G, k, largest number of edges].
+        pooled: features of the clusters, [G, k, C].
+        mask: True where `share` speaks of an edge and not of padding, [G, largest number of edges] bool.
+    """
+
+    share: Tensor
+    pooled: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
 class Hypergraph(Structure):
     """Nodes and the sets of nodes (hyperedges) that they form, as a sparse incidence matrix.
 

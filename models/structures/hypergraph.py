@@ -170,7 +170,7 @@ class SoftHypergraph(Structure):
         mean = shared.mean((1, 2), keepdim=True)
         strength = shared / mean.clamp_min(torch.finfo(shared.dtype).tiny)
         own = torch.eye(shared.shape[1], dtype=torch.bool, device=shared.device)
-        ranked = strength.masked_fill(own, -1).sort(2, descending=True, stable=True)
+        ranked = strength.masked_fill(own, -1).sort(dim=2, descending=True, stable=True)
         count = shared.shape[1] - 1 if limit is None else min(limit, shared.shape[1] - 1)
         index, listed = ranked.indices[..., :count], ranked.values[..., :count]
         kept = listed >= threshold
@@ -226,7 +226,13 @@ class SoftHypergraph(Structure):
         return self._renewed(logits=self._logits() * (self.temperature / temperature), temperature=temperature)
 
     def normalised_over(self, axis: Normalisation) -> SoftHypergraph:
-        """The participation with the softmax over "vertices" (as released) or over "hyperedges" (as the paper writes)."""
+        """The participation with the softmax over "vertices" (as released) or over "hyperedges" (as the paper writes).
+
+        Raises:
+            ValueError: another word, or there are no logits.
+        """
+        if axis not in ("vertices", "hyperedges"):
+            raise ValueError(f"the softmax must run over 'vertices' or 'hyperedges', not {axis!r}")
         return self._renewed(normalise=axis)
 
     def with_prototypes(self, prototypes: Tensor) -> SoftHypergraph:

@@ -135,7 +135,7 @@ class TokenSelection(Structure):
 
 
 def _rank(score: Tensor) -> Tensor:
-    return score.sort(-1, descending=True, stable=True).indices.argsort(-1)
+    return score.sort(dim=-1, descending=True, stable=True).indices.argsort(-1)
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,11 @@ class Connectivity(Structure):
     grid: tuple[int, int]
     settings: Mapping[str, float | bool | None] = field(default_factory=dict)
 
+    def guessed(self) -> Tensor:
+        """How many keys each patch kept although their estimate is 0, [B, H, N] int64: it has fewer informative keys than
+        it was to keep, and the rest was taken by lower index."""
+        return (self.mask[:, :, 1:] & (self.estimate == 0)).sum(-1)
+
     def patch_graph(self, head: int | str = "any") -> PatchGraph:
         """The edges between patches: from each key patch that was kept to the query patch that reads it.
 
@@ -182,7 +187,7 @@ class Connectivity(Structure):
             kept, estimate = kept[:, head], estimate[:, head]
         else:
             raise ValueError(f"head is {head!r}; it must be a number from 0 to {heads - 1}, 'any' or 'all'")
-        order = estimate.sort(-1, descending=True, stable=True).indices
+        order = estimate.sort(dim=-1, descending=True, stable=True).indices
         rule = Rule("predicted", {"head": head, **self.settings})
         return PatchGraph(order, kept.gather(-1, order), self.grid, self.grid, rule, distance=-estimate.gather(-1, order))
 

@@ -5,11 +5,12 @@ Everything here goes by roles, labels and texts of the page; nothing knows how t
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -78,7 +79,6 @@ class ExhibitPage:
 
     page: Page
     slug: str
-    frames: dict[str, Frame] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------------------------- coming and going
 
@@ -109,6 +109,7 @@ class ExhibitPage:
         if own.is_visible():
             own.click()
         self.layers.first.click()
+        self.tabs.filter(has_text="Matrix").click()  # a view that asks the server for nothing
         for key in ("Escape", "Escape", "ArrowRight", "Enter", "Escape"):  # let go of everything, then pin a patch near the middle
             self.picture.press(key)
         self.drawn()
@@ -251,8 +252,6 @@ class ExhibitPage:
 
 def png(data_uri: str) -> np.ndarray:
     """Pixels of a data URI, uint8 [H, W, 4]."""
-    import base64
-
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data_uri.partition(",")[2]))).convert("RGBA"))
 
 

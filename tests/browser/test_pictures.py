@@ -91,7 +91,8 @@ def test_uploads_good_broken_and_far_too_large(exhibit: ExhibitPage, watched: Wa
         upload(exhibit, FilePayload(name=name, mimeType="image/png", buffer=content))
         expect(exhibit.refusal).to_have_text(re.compile(words), timeout=PATIENCE)
         sentence = exhibit.refusal.locator("span").text_content() or ""
-        assert sentence.endswith(".") and len(sentence.split()) > 5, sentence
+        assert sentence.endswith("."), sentence
+        assert len(sentence.split()) > 5, sentence
         assert "Traceback" not in sentence
         exhibit.settle()
         exhibit.refusal.get_by_role("button", name="Dismiss").click()
@@ -112,6 +113,14 @@ def test_uploads_good_broken_and_far_too_large(exhibit: ExhibitPage, watched: Wa
     expect(mirror).to_be_checked()
     assert shows(exhibit, BLUE), "a control brought another picture"
     expect(exhibit.refusal).to_be_hidden()
+
+
+def test_the_same_refusal_is_told_again(exhibit: ExhibitPage) -> None:
+    for name in ("first.png", "second.png"):
+        upload(exhibit, FilePayload(name=name, mimeType="image/png", buffer=b"these are no pixels"))
+        expect(exhibit.refusal).to_be_visible(timeout=10_000)
+        exhibit.refusal.get_by_role("button", name="Dismiss").click()
+        expect(exhibit.refusal).to_be_hidden()
 
 
 def test_of_quick_requests_the_newest_wins(exhibit: ExhibitPage) -> None:

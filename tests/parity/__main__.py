@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ def check_file(path: Path, known: Mapping[str, Adapter]) -> Result:
 
 
 def _check_json(path: Path, adapter: Adapter) -> list[Check]:
+    if "-keys-" not in path.name and hasattr(adapter, "statistics"):
+        return list(adapter.statistics(json.loads(path.read_text(encoding="utf-8"))))
     if "-keys-" not in path.name:
         raise CaseError("only key files (…-keys-….json) are understood for this system")
     keys = KeyFile.load(path)

@@ -7,6 +7,8 @@ system begins with "S00"). It defines
                                                    weights, run it, compare every stored internal and output
     shapes(keys: KeyFile) -> {name: shape}         of our model of the configuration that the file speaks of, under the
                                                    published names (translate them here if ours differ)
+
+and, where a system has a file of statistics instead of weights, `statistics(content) -> Iterable[Check]`.
 """
 
 from __future__ import annotations

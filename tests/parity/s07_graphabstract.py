@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
 
+import networkx as nx
 import torch
 from torch import Tensor
 
-from models.graph_structure.truth import algebraic_connectivity, with_truth
+from models.graph_structure.generators import ORGANISATIONS, sample
+from models.graph_structure.truth import algebraic_connectivity, bridges, spectral_gap, to_networkx, with_truth
 from models.structures import AbstractGraph, GraphTruth
 from tests.parity.case import Case, CaseError, Check, KeyFile, close, equal, unknown
 
@@ -19,13 +23,41 @@ def shapes(keys: KeyFile) -> dict[str, tuple[int, ...]]:
 def check(case: Case) -> Iterator[Check]:
     edges, offsets = case.tensors["input.edges"], case.tensors["input.edge_offsets"].tolist()
     numbers = case.tensors["input.num_nodes"].tolist()
-    parts = [edges[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    parts = [edges[a:b] for a, b in pairwise(offsets)]
     graphs = [with_truth(AbstractGraph.from_edges(part.tolist(), n)) for part, n in zip(parts, numbers, strict=True)]
     truths = [graph.truth for graph in graphs if graph.truth is not None]
     if "automorphism_order" in case.about:
         yield _orders(case, truths)
     for name, stored in case.outputs.items():
         yield _output(name, stored, graphs, truths, parts)
+
+
+def statistics(content: Mapping[str, Any]) -> Iterator[Check]:
+    """Ranges that another implementation of the generators gave: the mean of each quantity per split and family.
+
+    A mean may differ by 15 %, or by what two samples of these sizes differ by chance (three standard errors); the number of
+    bridges by a half.
+    """
+    for cell, stored in content["stats"].items():
+        split, _, family = cell.partition("/")
+        first = ORGANISATIONS.index(family)
+        indices = range(first, first + len(ORGANISATIONS) * stored["count"], len(ORGANISATIONS))
+        ours = [measured(sample("topology", split, index).graph) for index in indices]
+        for quantity, (mean, spread, *_) in ((name, value) for name, value in stored.items() if name != "count"):
+            limit = max(0.15 * abs(mean), 3 * spread * (2 / stored["count"]) ** 0.5, 0.5 if quantity == "bridges" else 0)
+            error = abs(sum(each[quantity] for each in ours) / len(ours) - mean)
+            yield Check(f"{cell} {quantity}", error, limit, error <= limit, f"mean {mean} ± {spread}")
+
+
+def measured(graph: AbstractGraph) -> dict[str, float]:
+    """The quantities of the stored statistics for one graph."""
+    return {
+        "nodes": graph.num_nodes,
+        "mean_degree": 2 * graph.num_edges / graph.num_nodes,
+        "bridges": int(bridges(graph).sum()),
+        "spectral_gap": spectral_gap(graph)[0],
+        "clustering": nx.average_clustering(to_networkx(graph)),
+    }
 
 
 def _orders(case: Case, truths: list[GraphTruth]) -> Check:

@@ -1,0 +1,377 @@
+"""Hypernetworks that learn task after task: one embedding per task, one network that makes every task's weights.
+
+Baseline: von Oswald, Henning, Sacramento, Grewe, "Continual learning with hypernetworks", ICLR 2020, arXiv 1906.00695; names
+of the state dict as in the released code (chrhenning/hypercl, Apache-2.0).
+
+`RecurrentHyperNet` is an RNN hypernetwork *after* Chandra, Varshney, Srijith, Gupta, "Continual Learning with Dependency
+Preserving Hypernetworks", WACV 2023, arXiv 2209.07712. No code of that paper is published: that an RNN generates layer after
+layer, and that it can grow, is the paper's; the concrete form here is ours.
+
+The generated tensors are one flat vector in the order of the layers, cut into chunks of equal length (the last one is cut
+off); every chunk k has a learned embedding c_k, every task t an embedding e_t.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, jacfwd
+
+from models.structures import GeneratedWeights
+
+Shapes = Mapping[str, Sequence[int]]
+Weights = Mapping[str, Tensor]
+
+BIAS_SCALE = 0.1
+LONGEST = 64  # chunks; a longer recurrent chain is slow and its late states are alike
+CLIP = 50.0  # largest importance
+
+
+class TaskHyperNet(nn.Module):
+    """What both hypernetworks share: task and chunk embeddings, the flat vector, its scale.
+
+    Args:
+        target_shapes: {parameter name: shape} of the generated network, in the order of its layers.
+        num_tasks: number of task embeddings.
+        chunk_dim: values per chunk.
+        te_dim, ce_dim: lengths of task and chunk embeddings.
+        he_scale: multiply tensor j by √(2/fan-in_j) and vectors by 0.1, so that a new network starts with weights of a
+            usual size. The regulariser measures drift after this scale.
+    """
+
+    def __init__(self, target_shapes: Shapes, num_tasks: int, chunk_dim: int, te_dim: int, ce_dim: int, he_scale: bool) -> None:
+        super().__init__()
+        if not target_shapes or num_tasks < 1:
+            raise ValueError("at least one generated tensor and one task are needed")
+        self.target_shapes = {name: tuple(shape) for name, shape in target_shapes.items()}
+        self.sizes = [math.prod(shape) for shape in self.target_shapes.values()]
+        self.chunk_dim, self.te_dim, self.he_scale = chunk_dim, te_dim, he_scale
+        self.num_tasks = num_tasks
+        self.num_chunks = -(-sum(self.sizes) // chunk_dim)
+        self._embs = nn.Parameter(torch.randn(self.num_chunks, ce_dim))
+
+    @property
+    def chunk_embeddings(self) -> nn.Parameter:
+        """c_k, [C, ce_dim]: part of what all tasks share."""
+        return self._embs
+
+    def task_embeddings(self) -> Sequence[nn.Parameter]:
+        """e_t, [te_dim] each, by task."""
+        raise NotImplementedError
+
+    def chunks(self, embedding: Tensor, chunk_embeddings: Tensor) -> Tensor:
+        """Task embedding [te_dim] and chunk embeddings [C, ce_dim] → chunks [C, chunk_dim]."""
+        raise NotImplementedError
+
+    def forward(self, task: int | Tensor, chunk_embeddings: Tensor | None = None) -> GeneratedWeights:
+        """All weights of one task's network.
+
+        Args:
+            task: number of the task, or an embedding [te_dim] (a point between two tasks, say).
+            chunk_embeddings: other c_k than the learned ones, [C, ce_dim] (to disturb one of them).
+
+        Raises:
+            ValueError: no such task, or an embedding of another length.
+        """
+        own = self._embs if chunk_embeddings is None else chunk_embeddings
+        flat = self.chunks(self.embedding_of(task), own).flatten()[: sum(self.sizes)]
+        weights = {}
+        for (name, shape), part in zip(self.target_shapes.items(), flat.split(self.sizes), strict=True):
+            weights[name] = part.view(shape) * (usual_size(shape) if self.he_scale else 1)
+        return GeneratedWeights(weights)
+
+    def embedding_of(self, task: int | Tensor) -> Tensor:
+        """e_t of a task, or the given embedding itself."""
+        if isinstance(task, Tensor):
+            if tuple(task.shape) != (self.te_dim,):
+                raise ValueError(f"an embedding has the shape {tuple(task.shape)}; ({self.te_dim},) is expected")
+            return task
+        if not 0 <= task < self.num_tasks:
+            raise ValueError(f"there is no task {task}; this hypernetwork has embeddings for the tasks 0 to {self.num_tasks - 1}")
+        return self.task_embeddings()[task]
+
+    def shared(self) -> dict[str, nn.Parameter]:
+        """Everything that all tasks share, by name: what the regulariser protects. Chunk embeddings come first."""
+        own = {id(embedding) for embedding in self.task_embeddings()}
+        return {name: parameter for name, parameter in self.named_parameters() if id(parameter) not in own}
+
+    def trainable_for(self, task: int) -> list[nn.Parameter]:
+        """Parameters for the optimiser of one task: all shared ones and this task's embedding, no old embedding.
+
+        Build a new optimiser per task: momenta of the last one would go on moving old embeddings.
+        """
+        self.embedding_of(task)
+        return [*self.shared().values(), self.task_embeddings()[task]]
+
+
+def usual_size(shape: Sequence[int]) -> float:
+    """√(2 / fan-in) of a weight (He), 0.1 of a vector."""
+    return BIAS_SCALE if len(shape) == 1 else math.sqrt(2 / math.prod(shape[1:]))
+
+
+# ---------------------------------------------------------------------------------------------------------- baseline
+
+
+class _ChunkNetwork(nn.Module):
+    """[e_t ; c_k] → chunk: ReLU layers whose weights and biases lie in one list, as released."""
+
+    def __init__(self, inputs: int, layers: Sequence[int], outputs: int, num_tasks: int, te_dim: int) -> None:
+        super().__init__()
+        sizes = [inputs, *layers, outputs]
+        self._theta = nn.ParameterList()
+        for before, after in pairwise(sizes):
+            linear = nn.Linear(before, after)
+            self._theta.extend([linear.weight, linear.bias])
+        self._task_embs = nn.ParameterList(nn.Parameter(torch.randn(te_dim)) for _ in range(num_tasks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = len(self._theta) - 2
+        for i in range(0, last + 2, 2):
+            x = F.linear(x, self._theta[i], self._theta[i + 1])
+            x = x if i == last else F.relu(x)
+        return x
+
+
+class ChunkedHyperNet(TaskHyperNet):
+    """The baseline: chunk_k = MLP([e_t ; c_k]). Given e_t, no chunk depends on the embedding of another one.
+
+    Args:
+        layers: widths of the hidden layers. The rest as in TaskHyperNet.
+    """
+
+    def __init__(
+        self,
+        target_shapes: Shapes,
+        num_tasks: int,
+        chunk_dim: int = 256,
+        layers: Sequence[int] = (50, 100),
+        te_dim: int = 8,
+        ce_dim: int = 8,
+        he_scale: bool = False,
+    ) -> None:
+        super().__init__(target_shapes, num_tasks, chunk_dim, te_dim, ce_dim, he_scale)
+        self._hypernet = _ChunkNetwork(te_dim + ce_dim, layers, chunk_dim, num_tasks, te_dim)
+
+    def task_embeddings(self) -> Sequence[nn.Parameter]:
+        return list(self._hypernet._task_embs)
+
+    def chunks(self, embedding: Tensor, chunk_embeddings: Tensor) -> Tensor:
+        both = torch.cat([embedding.expand(len(chunk_embeddings), -1), chunk_embeddings], 1)
+        return self._hypernet(both)
+
+
+# --------------------------------------------------------------------------------------------------------- recurrent
+
+
+class RecurrentBlock(nn.Module):
+    """Some units of the LSTM: their own gates, what they tell the older units, and what they write into the chunk.
+
+    A block reads the task, the chunk and all older units. What it writes back starts at zero.
+    """
+
+    def __init__(self, inputs: int, older: int, units: int, chunk_dim: int) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(inputs + older, units)
+        self.readout = nn.Linear(units, chunk_dim, bias=older == 0)
+        self.feedback = nn.Linear(units, 4 * older, bias=False) if older else None
+        if self.feedback is not None:
+            nn.init.zeros_(self.feedback.weight)
+            nn.init.zeros_(self.readout.weight)
+
+    def gates(self, x: Tensor, s: Tensor) -> Tensor:
+        """[inputs + older], [units] → input, forget, cell and output gate before their activations, [4, units]."""
+        cell = self.cell
+        return (F.linear(x, cell.weight_ih, cell.bias_ih) + F.linear(s, cell.weight_hh, cell.bias_hh)).unflatten(0, (4, -1))
+
+
+class RecurrentStates(nn.Module):
+    """The walk of the hidden state: inputs x_1 … x_C → s_1 … s_C. A module of its own, so that it is seen.
+
+    s_k = LSTM(s_{k−1}, x_k), s_0 = 0. Older blocks never read a newer one but through its feedback, so as long as the
+    feedback is zero they compute exactly what they computed before the newer one was there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList()
+
+    def each(self) -> list[RecurrentBlock]:
+        """The blocks, oldest first."""
+        return [block for block in self.blocks if isinstance(block, RecurrentBlock)]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """x [C, inputs] → the states of each block, [C, units] each."""
+        states = [x.new_zeros(block.cell.hidden_size) for block in self.each()]
+        memory = [torch.zeros_like(s) for s in states]
+        seen: list[list[Tensor]] = [[] for _ in states]
+        for step in x:
+            gates = self._gates(step, states)
+            for b, (i, f, g, o) in enumerate(gates):
+                memory[b] = f.sigmoid() * memory[b] + i.sigmoid() * g.tanh()
+                states[b] = o.sigmoid() * memory[b].tanh()
+                seen[b].append(states[b])
+        return tuple(torch.stack(walk) for walk in seen)
+
+    def _gates(self, step: Tensor, states: list[Tensor]) -> list[Tensor]:
+        gates: list[Tensor] = []
+        for b, block in enumerate(self.each()):
+            gates.append(block.gates(torch.cat([step, *states[:b]]), states[b]))
+            if block.feedback is not None:
+                units = [s.numel() for s in states[:b]]
+                back = block.feedback(states[b]).unflatten(0, (4, -1)).split(units, 1)
+                gates[:b] = [own + new for own, new in zip(gates[:b], back, strict=True)]
+        return gates
+
+
+class RecurrentHyperNet(TaskHyperNet):
+    """RNN hypernetwork: s_k = LSTM(s_{k−1}, [e_t ; c_k]), chunk_k = V s_k + v. Later layers depend on earlier ones.
+
+    Args:
+        hidden: units of the LSTM. The rest as in TaskHyperNet.
+
+    Raises:
+        ValueError: more than 64 chunks.
+    """
+
+    def __init__(
+        self,
+        target_shapes: Shapes,
+        num_tasks: int,
+        chunk_dim: int = 256,
+        hidden: int = 26,
+        te_dim: int = 8,
+        ce_dim: int = 8,
+        he_scale: bool = True,
+    ) -> None:
+        super().__init__(target_shapes, num_tasks, chunk_dim, te_dim, ce_dim, he_scale)
+        if self.num_chunks > LONGEST:
+            raise ValueError(
+                f"{sum(self.sizes)} weights in chunks of {chunk_dim} are {self.num_chunks} steps; at most {LONGEST} are taken, "
+                f"so choose chunks of {-(-sum(self.sizes) // LONGEST)} or more"
+            )
+        self.states = RecurrentStates()
+        self.states.blocks.append(RecurrentBlock(te_dim + ce_dim, 0, hidden, chunk_dim))
+        self._task_embs = nn.ParameterList(nn.Parameter(torch.randn(te_dim)) for _ in range(num_tasks))
+
+    @property
+    def hidden(self) -> int:
+        """Units of all blocks."""
+        return sum(block.cell.hidden_size for block in self.states.each())
+
+    def task_embeddings(self) -> Sequence[nn.Parameter]:
+        return list(self._task_embs)
+
+    def chunks(self, embedding: Tensor, chunk_embeddings: Tensor) -> Tensor:
+        walks = self.states(torch.cat([embedding.expand(len(chunk_embeddings), -1), chunk_embeddings], 1))
+        written = [block.readout(walk) for block, walk in zip(self.states.each(), walks, strict=True)]
+        return torch.stack(written).sum(0) if len(written) > 1 else written[0]
+
+    def grow(self, units: int, freeze: bool = False) -> None:
+        """Add hidden units. The weights of every task are exactly what they were: what new units write starts at zero.
+
+        Build a new optimiser afterwards.
+
+        Args:
+            freeze: stop the older units from learning.
+
+        Raises:
+            ValueError: fewer than one unit.
+        """
+        if units < 1:
+            raise ValueError(f"{units} units cannot be added; add at least one")
+        if freeze:
+            self.states.blocks.requires_grad_(False)
+        inputs = self.te_dim + self._embs.shape[1]
+        self.states.blocks.append(RecurrentBlock(inputs, self.hidden, units, self.chunk_dim).to(self._embs))
+
+
+# ------------------------------------------------------------------------------------------------------- regulariser
+
+
+@torch.no_grad()
+def stored_weights(hypernet: TaskHyperNet, tasks: int) -> list[dict[str, Tensor]]:
+    """W*_t of the first `tasks` tasks, detached: to be taken once, before the next task is learned."""
+    return [{name: tensor.clone() for name, tensor in hypernet(task).weights.items()} for task in range(tasks)]
+
+
+def output_regulariser(
+    hypernet: TaskHyperNet,
+    stored: Sequence[Weights],
+    step: Mapping[str, Tensor] | None = None,
+    importance: Sequence[Weights] | None = None,
+) -> Tensor:
+    """1/T · Σ_{t<T} ‖W*_t − h(e_t; ω + Δω)‖², a scalar: how far the weights of old tasks would move.
+
+    Args:
+        stored: W*_t of each old task.
+        step: Δω, the candidate step of the shared parameters by name (look-ahead); 0 when None.
+        importance: Ω_t of each old task: every squared difference is multiplied by it (0 leaves out the classifier rows of
+            other tasks).
+
+    Raises:
+        ValueError: there is no old task.
+    """
+    if not stored:
+        raise ValueError("there is no old task whose weights could be kept")
+    moved = {name: parameter + step[name] for name, parameter in hypernet.shared().items()} if step else {}
+    total = torch.zeros(())
+    for task, targets in enumerate(stored):
+        now = functional_call(hypernet, moved, (task,)).weights if moved else hypernet(task).weights
+        for name, target in targets.items():
+            weight = importance[task][name] if importance is not None else 1
+            total = total.to(target) + (weight * (now[name] - target).square()).sum()
+    return total / len(stored)
+
+
+def importance_of(weights: Weights, loss: Callable[[Weights, Any], Tensor], batches: Iterable[Any]) -> dict[str, Tensor]:
+    """Ω: mean squared gradient of the task's loss at the generated weights (diagonal Fisher), of mean 1, at most 50. Ours.
+
+    Args:
+        weights: generated weights of the task.
+        loss: (weights, batch) → scalar.
+
+    Raises:
+        ValueError: there is no batch.
+    """
+    leaves = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
+    total = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    empty = True
+    for batch in batches:
+        gradients = torch.autograd.grad(loss(leaves, batch), list(leaves.values()), materialize_grads=True)
+        for name, gradient in zip(leaves, gradients, strict=True):
+            total[name] += gradient.square()
+        empty = False
+    if empty:
+        raise ValueError("the task has no data, so nothing says which weights matter")
+    mean = torch.cat([tensor.flatten() for tensor in total.values()]).mean().clamp_min(torch.finfo(torch.float32).tiny)
+    return {name: (tensor / mean).clamp_max(CLIP) for name, tensor in total.items()}
+
+
+# -------------------------------------------------------------------------------------------------------- dependency
+
+
+def dependency(hypernet: TaskHyperNet, task: int | Tensor = 0, by: str = "chunk") -> Tensor:
+    """D[l, k] = ‖∂W_l / ∂c_k‖_F, exact: how much part l of the weights depends on the embedding of chunk k.
+
+    Args:
+        by: "chunk": parts are chunks, D [C, C]; "tensor": parts are the generated tensors, D [tensors, C].
+    """
+    if by not in ("chunk", "tensor"):
+        raise ValueError(f"by is {by!r}; it must be 'chunk' or 'tensor'")
+
+    def flat(chunk_embeddings: Tensor) -> Tensor:
+        return torch.cat([tensor.flatten() for tensor in hypernet(task, chunk_embeddings).weights.values()])
+
+    # Forward mode: there are far fewer embedding values than weights.
+    jacobian = jacfwd(flat)(hypernet.chunk_embeddings.detach())  # [n, C, ce_dim]
+    squares = jacobian.detach().square().sum(2)
+    lengths = hypernet.sizes if by == "tensor" else [hypernet.chunk_dim] * (hypernet.num_chunks - 1)
+    if by == "chunk":
+        lengths = [*lengths, len(squares) - sum(lengths)]
+    return torch.stack([part.sum(0) for part in squares.split(lengths)]).sqrt()
