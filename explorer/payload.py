@@ -93,7 +93,7 @@ def _segments(scene: Scene) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """JSON-ready: arrays packed in 8 bits (they are for looking at), numpy numbers unwrapped, NaN and infinity as null."""
+    """JSON-ready: floats to six digits, arrays packed in 8 bits (they are for looking at), numpy numbers unwrapped, NaN and infinity as null."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -104,6 +104,6 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):  # six digits are more than anybody reads, and the same on every thread and machine
+        return float(f"{value:.6g}") if math.isfinite(value) else None
     return value

@@ -202,7 +202,7 @@ class KeyFile:
         """Read a key file. Raises CaseError when it does not map names to shapes."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            shapes = content.get("parameters") or content.get("shapes") or content
+            shapes = content.get("parameters", content.get("shapes", content))
             note = str(content.get("note", "")) if "parameters" in content else ""
             return cls(path, note, {str(name): tuple(int(n) for n in shape) for name, shape in shapes.items()})
         except Exception as error:

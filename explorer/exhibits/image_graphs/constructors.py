@@ -69,7 +69,7 @@ def run(shown: np.ndarray, controls: ConstructorControls, cuts: Sequence[Interve
         prediction=predictions["dagc"],
         measures=measures(layers, labels),
         labels=labels,
-        notes=notes(all(runtime.model(f"swappable_{name}").trained for name in NAMES), layers),
+        notes=notes(all(runtime.model(f"swappable_{name}").trained for name in NAMES), layers, shown),
         extras={"predictions": predictions, "triangle": _triangle(layers, labels)},
     )
 

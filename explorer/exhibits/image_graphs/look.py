@@ -21,7 +21,7 @@ from models.structures import Aggregation, Attribution, PatchGraph, Prediction
 GraphEdit = Callable[[PatchGraph], PatchGraph]
 Labels = tuple[np.ndarray, bool] | None
 
-ALIKE = "edges between such patches say nothing about the picture."
+ALIKE = "edges between equal patches follow from position and chance, not from what is seen."
 RANDOM_WEIGHTS = "This model has random weights: its graphs and its prediction mean nothing. Supply a checkpoint to see the real thing."
 
 
@@ -57,7 +57,7 @@ def look_at(
         prediction=prediction.top(10),
         measures=found,
         labels=labels,
-        notes=notes(loaded.trained, layers),
+        notes=notes(loaded.trained, layers, shown),
         extras={"depth": depth(layers, found)},
     )
 
@@ -124,10 +124,12 @@ def graph_of(layer: Layer) -> PatchGraph:
     return graph
 
 
-def notes(trained: bool, layers: Sequence[Layer]) -> tuple[str, ...]:
+def notes(trained: bool, layers: Sequence[Layer], shown: np.ndarray) -> tuple[str, ...]:
     """Plain remarks that the page must show: random weights, and graphs of patches that cannot be told apart."""
     flat = sum(_alike(graph_of(layer)) > 0.5 for layer in layers)
     remark = f"In {flat} of {len(layers)} graphs more than half of the patches look exactly alike (a flat picture or background): {ALIKE}"
+    if not flat and np.ptp(shown, axis=(0, 1)).max() == 0:  # borders and position terms tell such patches apart all the same
+        flat, remark = 1, f"The picture is of one colour: {ALIKE}"
     return (() if trained else (RANDOM_WEIGHTS,)) + ((remark,) if flat else ())
 
 
