@@ -133,6 +133,12 @@ class Scene:
     notes: tuple[str, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(H, W) of the first layer that lies on patches: the grid of `labels`."""
+        grids = (getattr(structure, "grid", None) for layer in self.layers for structure in layer.structures.values())
+        return next((grid for grid in grids if grid is not None), (0, 0))
+
     def prediction_of(self, layer: int) -> Sequence[tuple[str, float]]:
         """The prediction of the network that a layer belongs to (side by side, each layer has a network of its own)."""
         return self.extras.get("predictions", {}).get(self.layers[layer].name, self.prediction)
@@ -151,6 +157,11 @@ class Wing(Enum):
     """A group of exhibits that share structures, with the slug of its page and its title."""
 
     IMAGE_GRAPHS = ("image-graphs", "Image graphs", "The graph that an image becomes")
+    HYPERGRAPHS = ("hypergraphs", "Hypergraphs", "Soft groups of patches, and what travels through them")
+    TOKENS = ("tokens", "Tokens", "Which patches a transformer looks at, keeps and drops")
+    HYPERBOLIC = ("hyperbolic", "Hyperbolic", "Hierarchies in a space that has room for them")
+    HYPERNETWORKS = ("hypernetworks", "Hypernetworks", "Networks whose weights another network writes")
+    STRUCTURE = ("structure", "Structure", "What eyes and message passing see in a graph")
 
     def __init__(self, slug: str, title: str, subtitle: str) -> None:
         self.slug, self.title, self.subtitle = slug, title, subtitle
@@ -202,6 +213,7 @@ class Exhibit:
         idea: the one idea in a sentence, for the gallery card.
         controls: the class of its settings.
         run: (square picture at display resolution, uint8 [S, S, 3]; controls; the visitor's cuts; who knows the segments) → Scene.
+        cuts: the kinds of interventions that `run` takes.
         explain: (picture, controls, method, label, layer) → Attribution, or None when the exhibit has no attribution.
         views: names of the panels beside the canvas, in order.
         example: name of the example picture that opens first.
@@ -220,6 +232,7 @@ class Exhibit:
     folder: Path
     explain: Callable[[np.ndarray, Any, str, str, str], Attribution] | None = None
     claims: tuple[Claim, ...] = ()
+    cuts: tuple[str, ...] = ("edges", "patch")
 
     def story(self) -> list[dict[str, Any]]:
         """The steps: title, two sentences, one highlight and the whole state each shows (picture, controls, look)."""
@@ -246,14 +259,15 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Intervention:
-    """What the visitor changed in one layer: edges removed.
+    """What the visitor changed in one layer: edges, patches or whole hyperedges taken out.
 
     Attributes:
         layer: the layer's name; "*" means every layer whose grid holds the patch.
-        kind: "edges" removes the listed (target, source) pairs; "patch" removes all edges from and to each listed patch.
-        pairs: the pairs, or (patch, -1) for a whole patch.
+        kind: "edges" removes the listed (target, source) pairs; "patch" removes all that goes from and to each listed patch;
+            an exhibit may know further kinds (`Exhibit.cuts`).
+        pairs: the pairs, or (number, -1) for a whole patch or hyperedge.
     """
 
     layer: str
-    kind: Literal["edges", "patch"]
+    kind: str
     pairs: tuple[tuple[int, int], ...]

@@ -13,9 +13,8 @@ import numpy as np
 from explorer import examples
 from explorer.exhibit import Controls, Exhibit, Layer, Scene
 from explorer.intake import data_uri
+from explorer.views import view_of
 from explorer.views.arrays import pack, pack_scaled
-from explorer.views.patch_graph import layer_payload
-from models.structures import PatchGraph
 
 VERSION = 1
 YOURS = "yours"
@@ -62,6 +61,7 @@ def build(
         "claims": claims,
         "story": exhibit.story(),
         "views": list(exhibit.views),
+        "cuts": list(exhibit.cuts),
         "extras": extras,
         "state": state,
     }
@@ -71,8 +71,9 @@ def build(
 def _layer(layer: Layer, scene: Scene) -> dict[str, Any]:
     group = layer.name
     body: dict[str, Any] = {"name": layer.name, "label": layer.label, "group": group, "maps": {}}
-    if isinstance(layer.structures.get("graph"), PatchGraph):
-        body |= layer_payload(layer.structures, scene.shown)
+    found = view_of(layer.structures)
+    if found is not None:
+        body |= {"kind": found[0].kind} | found[0].payload(layer.structures, scene.shown)
     measures = scene.measures.get(layer.name, ())
     body["measures"] = [{"key": m.key, "value": m.value, "hint": m.hint, "level": m.level} for m in measures]
     return body
@@ -88,8 +89,7 @@ def _segments(scene: Scene) -> dict[str, Any] | None:
     if scene.labels is None:
         return None
     labels, truth = scene.labels
-    grid = scene.layers[0].structures["graph"].grid  # type: ignore[attr-defined]
-    return {"grid": list(grid), "labels": pack(np.where(labels < 0, 255, labels).reshape(-1), "u8"), "truth": truth}
+    return {"grid": list(scene.grid), "labels": pack(np.where(labels < 0, 255, labels).reshape(-1), "u8"), "truth": truth}
 
 
 def plain(value: Any) -> Any:

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from explorer import examples, payload, permalink, runtime, segments
 from explorer.card import card
-from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Scene
+from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Layer, Scene
 from explorer.exhibits import catalogue
 from explorer.experiments import experiments
 from explorer.intake import read_image
+from explorer.views import view_of
 from explorer.views.arrays import pack
-from explorer.views.patch_graph import rule_payload
 from explorer.views.space import LAYOUTS, layout, umap
 from models.attribution import METHODS
 from models.image_graphs.constructors import squared_distances, unit
@@ -184,7 +184,7 @@ def asked_run(data: Mapping[str, Any]) -> runtime.Run:
 def cut(data: Mapping[str, Any]) -> dict[str, Any]:
     """Predict again without the edges that the visitor removed."""
     before = asked_run(data)
-    cuts = _interventions(data.get("cuts"))
+    cuts = _interventions(data.get("cuts"), exhibit(before.exhibit).cuts)
     after = compute(before.exhibit, before.picture, before.controls, cuts)
     result: dict[str, Any] = {"prediction": [[n, p] for n, p in after.prediction], "note": _cut_note(before.scene, after)}
     if "predictions" in after.extras:
@@ -197,7 +197,7 @@ def bundle(data: Mapping[str, Any]) -> dict[str, Any]:
     from explorer import export  # matplotlib is imported when somebody takes something home
 
     found = asked_run(data)
-    cuts = _interventions(data.get("cuts") or [])
+    cuts = _interventions(data.get("cuts") or [], exhibit(found.exhibit).cuts)
     scene = compute(found.exhibit, found.picture, found.controls, cuts) if cuts else found.scene
     packed = export.bundle(scene, exhibit(found.exhibit), found.controls, image=found.picture.name, picture=found.picture.shown, cuts=cuts)
     return {"name": f"hyperscope-{found.exhibit}-{found.picture.name}.zip", "data": base64.b64encode(packed).decode("ascii")}
@@ -250,7 +250,7 @@ def attribution(data: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRequest("this exhibit has no attribution")
     if method not in METHODS:
         raise BadRequest(f"the method must be one of {', '.join(METHODS)}")
-    _, name = _graph(found.scene, data.get("layer"))
+    name = _layer(found.scene, data.get("layer")).name
     try:
         result = shown.explain(found.picture.shown, found.controls, method, label, name)
         result.require_finite("the attribution")
@@ -273,12 +273,12 @@ def answer_api(slug: str, image: str, settings: Mapping[str, Any]) -> dict[str, 
     scene = compute(slug, source, controls)
     layers = []
     for layer in scene.layers:
-        graph = layer.structures.get("graph")
         row: dict[str, Any] = {"name": layer.name, "label": layer.label, "diagnostics": scene.measures.get(layer.name, ())}
-        if isinstance(graph, PatchGraph):
-            row |= {"grid": graph.grid, "key_grid": graph.key_grid, "rule": rule_payload(graph), "edge_index": graph.edge_index().tolist()}
+        found = view_of(layer.structures)
+        if found is not None:
+            row |= {"kind": found[0].kind} | found[0].numbers(found[1])
         layers.append(row)
-    found = payload.plain(
+    result = payload.plain(
         {
             "exhibit": slug,
             "controls": controls.model_dump(),
@@ -287,7 +287,7 @@ def answer_api(slug: str, image: str, settings: Mapping[str, Any]) -> dict[str, 
             "notes": [*source.notes, *scene.notes],
         }
     )
-    return dict(found)
+    return dict(result)
 
 
 def _from_base64(text: Any) -> Source:
@@ -333,26 +333,32 @@ def _row(graph: PatchGraph, patch: int) -> Tensor | None:
     return squared_distances(nodes[:, patch : patch + 1], nodes)[0, 0]
 
 
-def _graph(scene: Scene, layer: Any) -> tuple[PatchGraph, str]:
-    """The graph of a layer, by its number or its name."""
+def _layer(scene: Scene, layer: Any) -> Layer:
+    """A layer by its number or its name."""
     names = [one.name for one in scene.layers]
     index = names.index(layer) if isinstance(layer, str) and layer in names else layer
     if type(index) is not int or not 0 <= index < len(names):
         raise BadRequest(f"layer must be a number from 0 to {len(names) - 1}, or one of {', '.join(names)}")
-    found = scene.layers[index].structures.get("graph")
+    return scene.layers[index]
+
+
+def _graph(scene: Scene, layer: Any) -> tuple[PatchGraph, str]:
+    """The graph of a layer, by its number or its name, and the layer's name."""
+    asked = _layer(scene, layer)
+    found = asked.structures.get("graph")
     if not isinstance(found, PatchGraph):
         raise BadRequest("this layer holds no graph")
-    return found, names[index]
+    return found, asked.name
 
 
-def _interventions(listed: Any) -> list[Intervention]:
+def _interventions(listed: Any, kinds: Sequence[str]) -> list[Intervention]:
     """The visitor's cuts, checked."""
-    wrong = BadRequest("cuts must be a list of {layer, kind: edges or patch, pairs: [[target, source], …]}")
+    wrong = BadRequest(f"cuts must be a list of {{layer, kind: {' or '.join(kinds)}, pairs: [[target, source], …]}}")
     if not isinstance(listed, list) or len(listed) > 64:
         raise wrong
     found = []
     for item in listed:
-        if not isinstance(item, Mapping) or item.get("kind") not in ("edges", "patch") or not isinstance(item.get("layer"), str):
+        if not isinstance(item, Mapping) or item.get("kind") not in kinds or not isinstance(item.get("layer"), str):
             raise wrong
         pairs = item.get("pairs")
         if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
@@ -368,11 +374,14 @@ def _is_pair(pair: Any) -> bool:
 
 
 def _cut_note(before: Scene, after: Scene) -> str:
-    edges = [
-        sum(int(g.edge_index().shape[1]) for layer in s.layers if isinstance(g := layer.structures.get("graph"), PatchGraph))
-        for s in (before, after)
-    ]
-    return f"{edges[0] - edges[1]} of {edges[0]} edges fewer over all layers (later layers build their graphs from changed features)."
+    """How much the cut took away, in the words of the views."""
+    amounts: dict[str, list[int]] = {}
+    for i, scene in enumerate((before, after)):
+        for found in filter(None, (view_of(layer.structures) for layer in scene.layers)):
+            count, what = found[0].amount(found[1])
+            amounts.setdefault(what, [0, 0])[i] += count
+    parts = [f"{was - now} of {was} {what} fewer" for what, (was, now) in amounts.items()]
+    return f"{', '.join(parts)} over all layers (later layers are built from changed features)." if parts else ""
 
 
 def _size(scene: Scene) -> int:

@@ -39,7 +39,7 @@ ALL = catalogue()[0]
 SLUGS = list(ALL)
 FIELDS = {
     "version", "exhibit", "run", "request", "picture", "examples", "controls", "layers", "measures", "prediction", "segments", "depth",
-    "notes", "story", "views", "claims", "extras", "state",
+    "notes", "story", "views", "claims", "cuts", "extras", "state",
 }  # fmt: skip
 
 
@@ -377,7 +377,7 @@ def test_a_step_shows_what_is_there(slug: str, index: int) -> None:
     assert not {"k", "dilation"} & rule.keys() or graph.rule.name == "nearest"
     assert "multiplier" not in rule or graph.rule.name == "axial-threshold"
     if "heat" in look:
-        built_in = set(re.findall(r"^ {4}(\w+): \{ title", block("heat.js", "const BUILT_IN = {"), re.MULTILINE))
+        built_in = set(re.findall(r"^ {4}(\w+): map\(", block("instruments/graph.js", "Object.assign(HS.madeMaps, {"), re.MULTILINE))
         assert "heard" in built_in
         layer = strictly(payload.build(ALL[slug], scene, controls_of(slug), image="bus"))["layers"][look.get("layer", 0)]
         assert look["heat"] in built_in | set(layer["maps"])

@@ -7,6 +7,7 @@ The same bundle makes a self-contained HTML page (`standalone`).
 from __future__ import annotations
 
 import json
+import secrets
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ HERE = Path(__file__).parent
 def script() -> str:
     """All scripts in one closure that leaves the global `Hyperscope`: core first, mount last, the rest in any order."""
     first, last = HERE / "core.js", HERE / "mount.js"
-    files = [first, *sorted(p for p in HERE.glob("*.js") if p not in (first, last)), *sorted((HERE / "panels").glob("*.js")), last]
+    parts = [path for folder in (HERE, HERE / "instruments", HERE / "panels") for path in sorted(folder.glob("*.js"))]
+    files = [first, *(path for path in parts if path not in (first, last)), last]
     return "(() => {\n" + "\n".join(path.read_text(encoding="utf-8") for path in files) + "\n})();"
 
 
@@ -60,9 +62,18 @@ const listeners = [];
 const deliver = (event) => { for (const listener of listeners) listener(event.detail); };
 window.addEventListener('hyperscope:answer', deliver);
 const questions = ['run', 'cut', 'layout', 'attribution', 'bundle', 'experiment'];
+const sent = {};
+window.addEventListener('hyperscope:lost', ({ detail: name }) => {
+  const message = 'The server could not take this up: too many ask at once, or it is out of reach. Try again in a moment.';
+  deliver({ detail: { kind: 'refusal', request: sent[name], of: name, message } });
+});
 const view = window.Hyperscope.mount(element.querySelector('.hs-host'), {
   live: true,
-  ask: (name, data) => { if (questions.includes(name)) trigger(name, data); },
+  ask: (name, data) => {
+    if (!questions.includes(name)) return;
+    sent[name] = data.request;
+    trigger(name, data);
+  },
   lookup: (question) => server.look_up(question),
   onAnswer: (listener) => { listeners.push(listener); },
 });
@@ -86,6 +97,11 @@ watch('value', () => {
 """
 
 
+def lost(name: str) -> str:
+    """Script that tells the stage that a question failed before any code of ours could answer it."""
+    return f"() => {{ window.dispatchEvent(new CustomEvent('hyperscope:lost', {{ detail: {json.dumps(name)} }})); }}"
+
+
 def standalone(payload: str, title: str = "Hyperscope") -> str:
     """One HTML file that shows a payload without any server or network."""
     safe = payload.replace("<", "\\u003c")
@@ -106,5 +122,5 @@ def _escape(text: str) -> str:
 
 
 def answer(kind: str, **fields: Any) -> str:
-    """The text of one answer for the mailbox."""
-    return json.dumps({"kind": kind, **fields}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """The text of one answer for the mailbox, never the same twice: Gradio hands on a value only when it is another one."""
+    return json.dumps({"kind": kind, "id": secrets.token_hex(4), **fields}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-/** The left column: picture, model (asks for a run), graph rule and look (answered here at once). */
+/** The left column: picture, model (asks for a run), the instrument's settings and look (answered here at once). */
 (() => {
   "use strict";
 
@@ -20,6 +20,13 @@
   }
 
   const drafts = new WeakMap();
+
+  /** Picture and settings that stand on the page once the run under way has come, as a payload names them. */
+  function expected(store) {
+    if (!store.asking("run")) return store.payload;
+    const { image, values } = drafts.get(store);
+    return { picture: { name: image.example }, controls: { values } };
+  }
 
   // -------------------------------------------------------------------------------------------------------- picture
 
@@ -56,8 +63,8 @@
     return HS.inputs.choice({ label, hint, value, options: widget.options.map((o) => [o, String(o)]), onchange: send });
   }
 
-  /** True when the group “Graph” draws this setting. */
-  const answeredHere = (store, name) => name !== "quantile" && store.layers.some((layer) => HS.ruleControls(layer).includes(name));
+  /** True when the instrument draws this setting, because it answers it in the browser. */
+  const answeredHere = (store, name) => store.layers.some((layer) => HS.instrumentOf(layer).settings(layer).includes(name));
 
   /** `when` = {other control: value or list of values}: the widget only means something then. */
   function isMeant(widget, values) {
@@ -106,94 +113,74 @@
 
   // ----------------------------------------------------------------------------------------------------------- look
 
-  const RULES = {
-    k: { label: "Neighbours k", hint: "How many of the nearest patches each patch listens to.", step: 1, low: 1, high: (layer, rule) => Math.floor((layer.candidates.shape[1] - 1) / rule.dilation) + 1 },
-    dilation: { advanced: true, label: "Dilation d", hint: "Take every d-th of the sorted list.", step: 1, low: 1, high: (layer, rule) => Math.max(1, Math.floor(layer.candidates.shape[1] / rule.k)) },
-    multiplier: { label: "Strictness λ", hint: "An edge is kept when its distance is below mean − λ · deviation.", step: 0.05, low: -1, high: () => 2.5 },
-    quantile: { advanced: true, label: "Shortest edges kept", hint: "Share of the edges, the closest patches first.", step: 0.01, low: 0, high: () => 1, format: HS.percent },
-  };
-
-  function createRuleControls(store) {
-    const count = HS.el("p", { class: "hs-count", "aria-live": "polite" });
-    const reset = HS.el("button", { type: "button", class: "hs-link", onclick: () => store.set({ rule: null }) }, "as the model had it");
-    const run = HS.el("button", { type: "button", class: "hs-button", onclick: runWithRule }, "Run the model with this");
-    const inputs = Object.entries(RULES).map(([name, words]) => {
-      const { label, hint, step, format } = words;
-      const input = HS.inputs.range({ label, hint, step, format, min: 0, max: 1, value: 0, oninput: (value) => store.set({ rule: { [name]: value } }) });
-      return [name, words, input];
-    });
-    const of = (advanced) => inputs.filter(([, words]) => Boolean(words.advanced) === advanced).map(([, , input]) => input.element);
-    const more = HS.el("details", { class: "hs-more" }, HS.el("summary", {}, "More"), HS.el("div", { class: "hs-fields" }, ...of(true)));
-    const counts = HS.el("div", { class: "hs-count-row" }, count, reset);
-    const element = HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Graph"), ...of(false), counts, run, more);
-
-    /** Settings of the rule for which the model has a control of the same name. */
-    function transferable() {
-      const effective = HS.effectiveRule(store.layer, store.look.rule);
-      const own = HS.effectiveRule(store.layer, {});
-      const names = store.payload.controls.widgets.map((w) => w.name);
-      return Object.fromEntries(Object.entries(effective).filter(([name, value]) => names.includes(name) && value !== own[name]));
-    }
-
-    function runWithRule() {
-      const controls = transferable();
-      store.set({ rule: Object.fromEntries(Object.keys(controls).map((name) => [name, null])) });
-      askRun(store, { controls });
-    }
-
-    return {
-      element,
-      draw() {
-        const { layer, look } = store;
-        const known = HS.ruleControls(layer);
-        const effective = HS.effectiveRule(layer, look.rule);
-        for (const [name, words, input] of inputs) {
-          input.element.hidden = !known.includes(name);
-          if (!known.includes(name)) continue;
-          input.bound(words.low, Math.max(effective[name], words.high(layer, effective)));
-          input.set(effective[name]);
-        }
-        more.hidden = !known.includes("quantile");
-        const graph = store.graph(look.layer);
-        count.textContent = `${HS.plural(graph.m, "edge")} · ${HS.show(graph.m / graph.n)} per patch`;
-        reset.hidden = !HS.ruleDiffers(layer, look.rule);
-        run.hidden = Object.keys(transferable()).length === 0;
-        run.disabled = !store.host.live;
-      },
-    };
-  }
-
   function layerChoices(store) {
     return [[null, "nothing"], ...store.layers.map((layer, i) => [i, layer.label]).filter(([i]) => i !== store.look.layer)];
   }
 
+  /** One draw for several inputs; those of an instrument are hidden on layers of another kind. */
   function createLook(store) {
     const set = (name) => (value) => store.set({ [name]: value });
-    const { segments, toggle, choice, range } = HS.inputs;
+    const { segments, toggle, choice } = HS.inputs;
     const { look } = store;
-    const inputs = {
-      direction: segments({ label: "Show", options: [["in", "listens to"], ["out", "heard by"], ["both", "both"]], value: look.direction, onchange: set("direction") }),
+    const common = {
       heat: choice({ label: "Map", options: [], value: "", onchange: set("heat") }),
       compare: choice({ label: "Compare", options: [], value: null, onchange: (v) => store.set(v === null ? { compare: null, difference: false } : { compare: v }) }),
       difference: toggle({ label: "Difference in one", value: look.difference, onchange: set("difference") }),
-      all: toggle({ label: "All edges", value: look.all, onchange: set("all") }),
-      opacity: range({ label: "Opacity", min: 0.05, max: 1, step: 0.05, value: look.opacity, format: HS.percent, oninput: set("opacity") }),
-      colour: segments({ label: "Colour edges by", options: [["strength", "direction"], ["length", "length"]], value: look.colour, onchange: set("colour") }),
       grid: segments({ label: "Grid", options: [["auto", "auto"], ["on", "on"], ["off", "off"]], value: look.grid, onchange: set("grid") }),
       seen: toggle({ label: "What the model saw", value: look.seen, onchange: set("seen") }),
     };
-    const of = (...names) => names.map((name) => inputs[name].element);
-    const main = HS.el("div", { class: "hs-fields" }, ...of("direction"), ...of("all", "opacity", "heat", "compare", "difference"));
-    const more = HS.el("details", { class: "hs-more" }, HS.el("summary", {}, "More"), HS.el("div", { class: "hs-fields" }, ...of("colour", "grid", "seen")));
+    const of = (...names) => names.map((name) => common[name].element);
+    const own = HS.el("div", { class: "hs-fields" });
+    const ownMore = HS.el("div", { class: "hs-fields" });
+    const main = HS.el("div", { class: "hs-fields" }, ...of("heat", "compare", "difference"));
+    const more = HS.el("details", { class: "hs-more" }, HS.el("summary", {}, "More"), ownMore, HS.el("div", { class: "hs-fields" }, ...of("grid", "seen")));
+    const made = new Map(); // kind → {inputs, draw}
+    let kind = null;
+
+    function inputsOf(layer) {
+      if (!made.has(layer.kind)) {
+        const found = HS.instrumentOf(layer).lookInputs(store, set);
+        made.set(layer.kind, { ...found, inputs: { ...found.main, ...found.more } });
+      }
+      return made.get(layer.kind);
+    }
+
     return {
-      element: HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Look"), main, more),
+      element: HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Look"), own, main, more),
       draw() {
-        inputs.heat.fill([["", "none"], ...HS.heatNames(store.layer).map((name) => [name, HS.heatTitle(name)])]);
-        inputs.compare.fill(layerChoices(store));
-        for (const [name, input] of Object.entries(inputs)) input.set(store.look[name]);
-        inputs.opacity.element.hidden = !store.look.all;
-        inputs.difference.element.hidden = store.look.compare === null;
-        inputs.compare.element.hidden = store.layers.length < 2;
+        const { layer } = store;
+        const mine = inputsOf(layer);
+        if (kind !== layer.kind) {
+          own.replaceChildren(...Object.values(mine.main).map((input) => input.element));
+          ownMore.replaceChildren(...Object.values(mine.more).map((input) => input.element));
+          kind = layer.kind;
+        }
+        const maps = HS.heatNames(layer);
+        common.heat.fill([["", "none"], ...maps.map((name) => [name, HS.heatTitle(name)])]);
+        common.compare.fill(layerChoices(store));
+        for (const [name, input] of Object.entries({ ...common, ...mine.inputs })) input.set(store.look[name]);
+        common.heat.element.hidden = maps.length === 0;
+        common.difference.element.hidden = store.look.compare === null || layer.kind !== "graph";
+        common.compare.element.hidden = store.layers.length < 2;
+        mine.draw(mine.inputs);
+      },
+    };
+  }
+
+  /** The group of each instrument, made when a layer of its kind is first shown. */
+  function createSections(store) {
+    const element = HS.el("div", { class: "hs-sections" });
+    const made = new Map();
+    return {
+      element,
+      draw() {
+        const { kind } = store.layer;
+        if (!made.has(kind)) {
+          made.set(kind, HS.instrumentOf(store.layer).section(store));
+          element.append(made.get(kind).element);
+        }
+        for (const [name, section] of made) section.element.hidden = name !== kind;
+        made.get(kind).draw();
       },
     };
   }
@@ -202,9 +189,9 @@
   function createControls(element, store) {
     const examples = createExamples(store);
     const model = createModelControls(store);
-    const rule = createRuleControls(store);
+    const sections = createSections(store);
     const look = createLook(store);
-    element.append(examples.element, model.element, rule.element, look.element);
+    element.append(examples.element, model.element, sections.element, look.element);
     return {
       draw(changed) {
         if (changed.has("payload")) {
@@ -212,11 +199,11 @@
           model.draw();
         }
         if (changed.size === 1 && changed.has("hover")) return;
-        rule.draw();
+        sections.draw();
         look.draw();
       },
     };
   }
 
-  Object.assign(HS, { createControls, askRun, presentImage });
+  Object.assign(HS, { createControls, askRun, expected, presentImage });
 })();

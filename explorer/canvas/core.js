@@ -25,10 +25,16 @@
  *                                   {name, message}; returns unsubscribe. Arrays inside answers are decoded
  *   .lookup(question)               Promise of a small answer (arrays decoded), null where there is no server
  *   .prediction                     that of the payload, or of the chosen layer's own network (extras.predictions)
+ *   .landed(request)                a request was answered by another way (a run answers with a payload)
  *   .asking(name)                   true while the newest question of that name has no answer
  *   .permalink()                    Promise of the address of this state
- * HS.panel({name, title, available(store), mount(el, store) → {draw(changedKeys), resize(), destroy()}})
- *   registers a linked view. It is mounted when its tab opens, drawn when it is visible, destroyed on a new payload.
+ * HS.instrument({kind, check(layer), base(ctx, pane, store, env), overlay(ctx, pane, store, env), thumb(ctx, frame, store, i),
+ *   legend(store) → {entries, facts}, sentence(store), invitation, settings(layer), section(store), lookInputs(store, set),
+ *   cutKinds}) registers how layers of one kind are drawn and spoken of: see instruments/graph.js, the first of them
+ * HS.lookField(name, default, check)   a further field of the look (it travels in links)
+ * HS.panel({name, title, kind?, available(store), mount(el, store) → {draw(changedKeys), resize(), destroy()}})
+ *   registers a linked view, offered on layers of its kind ("graph" unless said; "any": on all). It is mounted when its tab
+ *   opens, drawn when it is visible, destroyed on a new payload.
  */
 const HS = {};
 
@@ -85,17 +91,17 @@ const HS = {};
   }
 
   function checkLayer(layer, words) {
-    const patches = layer.grid[0] * layer.grid[1];
-    const keys = layer.keyGrid[0] * layer.keyGrid[1];
-    const width = layer.candidates && layer.candidates.shape ? layer.candidates.shape[1] : 0;
-    for (const name of ["candidates", "kept"]) requireShape(layer, name, [patches, width], false);
-    for (const name of ["distance", "position", "share"]) requireShape(layer, name, [patches, width], true);
-    requireShape(layer, "colour", [patches, 3], true);
-    if (layer.candidates.some((source) => source >= keys)) {
-      throw new Refusal(`The layer “${layer.label}” names patches that do not exist. Run it again.`);
+    layer.kind = layer.kind || "graph";
+    if (!instruments.has(layer.kind)) {
+      throw new Refusal(`This page cannot draw the layer “${layer.label}” (${layer.kind}): the page and its data come from different versions of Hyperscope. Reload the page.`);
+    }
+    if (layer.grid) {
+      layer.keyGrid = layer.keyGrid || layer.grid;
+      requireShape(layer, "colour", [layer.grid[0] * layer.grid[1], 3], true);
     }
     layer.maps = layer.maps || {};
     layer.measures = (layer.measures || []).map((measure) => ({ ...words[measure.key], ...measure }));
+    instruments.get(layer.kind).check(layer);
   }
 
   /** Payload string → payload object with typed arrays. Throws HS.Refusal with a plain sentence. */
@@ -110,11 +116,11 @@ const HS = {};
       throw new Refusal("This page and its data come from different versions of Hyperscope. Reload the page.");
     }
     if (!Array.isArray(payload.layers) || payload.layers.length === 0) {
-      throw new Refusal("This model returned no graph to look at. Choose another model or picture.");
+      throw new Refusal("This model returned nothing to look at. Choose another model or picture.");
     }
     payload = decodeDeep(payload, "payload");
     payload.layers.forEach((layer) => checkLayer(layer, payload.measures || {}));
-    const lists = ["examples", "prediction", "notes", "story", "views"];
+    const lists = ["examples", "prediction", "notes", "story", "views", "cuts"];
     for (const name of lists) payload[name] = payload[name] || [];
     payload.controls = payload.controls || { widgets: [], values: {} };
     payload.extras = payload.extras || {};
@@ -181,19 +187,36 @@ const HS = {};
   function fitLook(look, layers) {
     const fitted = { ...look, layer: Math.min(look.layer, layers.length - 1) };
     if (look.compare !== null && look.compare >= layers.length) fitted.compare = null;
-    const [rows, cols] = layers[fitted.layer].grid;
+    const [rows, cols] = layers[fitted.layer].grid || [0, 0];
     fitted.pins = look.pins.filter((p) => p < rows * cols);
     return fitted;
   }
 
   // ---------------------------------------------------------------------------------------------------- questions
 
-  /** Questions to the page and their answers; of each kind only the newest may answer. */
+  /** Questions and their answers; of each kind one is under way, the newest waits, and only the newest may answer. */
   function createPost(store, host) {
     let count = 0;
     const newest = new Map(); // name → request
     const names = new Map(); // request → name, while unanswered
+    const away = new Map(); // name → request that the server has and has not answered
+    const held = new Map(); // name → the newest question, which goes out after that answer
     const listeners = new Map(); // kind → Set of functions
+
+    function send(name, data) {
+      away.set(name, data.request);
+      host.ask(name, data);
+    }
+
+    /** The answer of a request is here, wanted or not; the question that waited for it goes out. */
+    function landed(request) {
+      const name = [...away.keys()].find((key) => away.get(key) === request);
+      if (name === undefined) return;
+      const next = held.get(name);
+      away.delete(name);
+      held.delete(name);
+      if (next) send(name, next);
+    }
 
     function receive(raw) {
       let answer;
@@ -202,6 +225,7 @@ const HS = {};
       } catch {
         answer = { kind: "refusal", request: raw && raw.request, message: "The answer could not be read. Try again." };
       }
+      if (answer) landed(answer.request);
       if (!answer || (answer.run && answer.run !== store.payload.run && answer.kind !== "refusal")) return;
       const name = answer.kind === "refusal" ? names.get(answer.request) : answer.kind;
       if (answer.request != null && newest.get(name) !== answer.request) return;
@@ -220,7 +244,9 @@ const HS = {};
         names.set(count, name);
         const { exhibit, run, picture, controls } = store.payload;
         const about = { exhibit: exhibit.slug, run, image: { example: picture.name }, controls: controls.values };
-        host.ask(name, { ...about, request: count, ...data });
+        const question = { ...about, request: count, ...data };
+        if (away.has(name)) held.set(name, question);
+        else send(name, question);
         store.touch("answer");
         return count;
       },
@@ -229,6 +255,7 @@ const HS = {};
         names.delete(newest.get(name));
         store.touch("answer");
       },
+      landed,
       isNewest: (name, request) => newest.get(name) === undefined || request >= newest.get(name),
       asking: (name) => names.has(newest.get(name)),
       onAnswer(kind, fn) {
@@ -427,13 +454,26 @@ const HS = {};
     return store;
   }
 
+  const instruments = new Map();
+  /** Register how one kind of layer is drawn; see the head of this file. */
+  function instrument(definition) {
+    instruments.set(definition.kind, definition);
+  }
+  const instrumentOf = (layer) => instruments.get(layer.kind);
+
+  /** A further field of the look: its default, and the check that returns undefined for what it cannot be. */
+  function lookField(name, value, check) {
+    LOOK_FIELDS[name] = [value, check];
+  }
+
   const panels = [];
   /** Register a linked view; see the head of this file. */
   function panel(definition) {
-    panels.push(definition);
+    panels.push({ kind: "graph", ...definition });
   }
 
-  Object.assign(HS, { VERSION, Refusal, decode, decodeDeep, cleanLook, defaultLook, createStore, panel, panels });
+  Object.assign(HS, { VERSION, Refusal, decode, decodeDeep, cleanLook, defaultLook, createStore, panel, panels, instrument, instrumentOf, lookField, requireShape });
+  HS.checks = { number, word, truth, shortText, patchList };
 })();
 
 if (typeof module !== "undefined") module.exports = HS;

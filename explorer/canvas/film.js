@@ -1,4 +1,4 @@
-/** The film strip: one thumbnail per layer, the current one marked. It shows the focused patch's neighbours in every layer. */
+/** The film strip: one thumbnail per layer, the current one marked. Each shows what the focused patch has to do with in that layer. */
 (() => {
   "use strict";
 
@@ -23,24 +23,7 @@
     ctx.drawImage(picture, 0, 0, SIDE, SIDE);
     const heat = HS.heatOf(store, index, store.look.heat);
     if (heat) HS.drawHeat(ctx, frame, heat, 0.9);
-    const { main, pins } = HS.focusesOf(store, index);
-    const focuses = main ? [main] : pins;
-    if (focuses.length === 0) return;
-    ctx.fillStyle = "rgb(8 10 14 / 0.62)";
-    ctx.fillRect(0, 0, SIDE, SIDE);
-    for (const focus of focuses) paintNeighbours(ctx, frame, layer, store.graph(index), focus);
-  }
-
-  function paintNeighbours(ctx, frame, layer, graph, focus) {
-    const edges = HS.edgesOf(graph, layer, focus.patch, focus.direction);
-    const fill = (grid, cell, colour) => {
-      const [x, y, w, h] = HS.cellRect(frame, grid, cell);
-      ctx.fillStyle = colour;
-      ctx.fillRect(x, y, w, h);
-    };
-    for (const e of edges.out) fill(layer.grid, graph.target[e], HS.MEANING.out);
-    for (const e of edges.in) fill(layer.keyGrid, graph.source[e], HS.MEANING.in);
-    fill(focus.grid, focus.cell, HS.MEANING.focus);
+    HS.instrumentOf(layer).thumb(ctx, frame, store, index);
   }
 
   /** @returns {{draw(changed), destroy()}} */

@@ -15,7 +15,7 @@
 (() => {
   "use strict";
 
-  const isAxial = (layer) => layer.rule.name === "axial" || layer.rule.name === "axial-threshold";
+  const isAxial = (layer) => layer.kind === "graph" && (layer.rule.name === "axial" || layer.rule.name === "axial-threshold");
   /** True where sources are bigger cells than targets. */
   const pooled = (layer) => layer.grid[0] !== layer.keyGrid[0] || layer.grid[1] !== layer.keyGrid[1];
 

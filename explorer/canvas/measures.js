@@ -56,7 +56,7 @@
       element.hidden = measures.length === 0;
       title.textContent = `Diagnostics · ${HS.shortLabel(store.layer)}`;
       note.textContent = "For the edges as the model had them, not for your setting.";
-      note.hidden = !HS.ruleDiffers(store.layer, store.look.rule);
+      note.hidden = store.layer.kind !== "graph" || !HS.ruleDiffers(store.layer, store.look.rule);
       list.replaceChildren(...measures.slice(0, all ? measures.length : SHOWN).map((measure) => row(measure, opened)));
       more.hidden = measures.length <= SHOWN;
       more.textContent = all ? "fewer" : `${measures.length - SHOWN} more`;

@@ -148,7 +148,8 @@
     root.append(frame);
 
     const story = HS.createStory(parts.story, store, highlight);
-    const picture = HS.createPicture(stage, store, { story: story.go });
+    const createStage = HS.instrumentOf(store.layer).createStage || HS.createPicture;
+    const picture = createStage(stage, store, { story: story.go });
     const tabs = HS.createTabs(parts.panel, store);
     head.append(HS.el("div", { class: "hs-actions" }, ...HS.createTakeHome(root, store, picture, messages.tell)));
     const views = [
@@ -270,7 +271,10 @@
           return;
         }
         if (!store || store.payload.exhibit.slug !== payload.exhibit.slug) begin(payload);
-        else if (payload.request == null || store.isNewest("run", payload.request)) store.load(payload);
+        else {
+          store.landed(payload.request);
+          if (payload.request == null || store.isNewest("run", payload.request)) store.load(payload);
+        }
       },
       destroy() {
         stopTheme();

@@ -1,14 +1,14 @@
 /**
- * The picture with its patches and edges. Two stacked canvases: the base (picture, heat, all edges) is redrawn when the
- * look changes, the overlay (the focused patch, its neighbours, pins) at every pointer move.
+ * The picture with its patches. Two stacked canvases: the base (picture, heat, what is always drawn) is redrawn when the
+ * look changes, the overlay (the focused patch and what belongs to it, pins) at every pointer move. What a layer draws on
+ * both is the business of its instrument.
  */
 (() => {
   "use strict";
 
-  const MAX_EDGES = 5000;
   const TITLE = 18; // height of the line above a picture
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  const BASE_KEYS = ["payload", "layer", "all", "opacity", "colour", "grid", "seen", "heat", "compare", "difference", "rule", "cuts", "size"];
+  const OVERLAY_KEYS = ["hover", "pins", "direction", "tab", "step", "answer"]; // all else redraws the base
 
   /** Where the one or two pictures lie in a box: [{layer, frame, name}]. */
   function panesIn(width, height, { look, layers: all }) {
@@ -44,86 +44,18 @@
     return { main, pins: pins.filter((pin) => pin !== pinned) };
   }
 
-  /** Style of lit edges by their meaning. By length the colour is the length, and dash and arrow still tell the direction. */
-  function litStyle(store, layer, graph, way, faint) {
-    const reach = Math.hypot(layer.grid[0] - 1, layer.grid[1] - 1);
-    const byLength = store.look.colour === "length";
-    return {
-      colour: HS.MEANING[way],
-      colourOf: byLength ? (e) => HS.ramp("length", graph.length[e] / reach) : null,
-      dash: way === "out" ? [7, 5] : [],
-      width: 2.6,
-      alpha: faint ? 0.55 : 1,
-      arrows: true,
-      halo: true,
-    };
-  }
-
-  function litCells(frame, layer, graph, edges, way) {
-    const cells = new Set(Array.from(edges, (e) => (way === "in" ? graph.source[e] : graph.target[e])));
-    return Array.from(cells, (cell) => HS.cellRect(frame, way === "in" ? layer.keyGrid : layer.grid, cell));
-  }
-
-  /** Edges of a focus split into what stays and what the visitor cut. */
-  function splitCut(store, pane, graph, edges) {
-    if (store.cuts.length === 0) return [edges, []];
-    const isCut = (e) => store.isCut(pane.layer, graph.target[e], graph.source[e]);
-    return [edges.filter((e) => !isCut(e)), edges.filter(isCut)];
-  }
-
-  /** The two graphs of the difference view, or null where they cannot be compared. */
-  function differenceOf(store) {
-    const { layer, compare, difference } = store.look;
-    if (!difference || compare === null) return null;
-    const [a, b] = [store.graph(layer), store.graph(compare)];
-    const parts = HS.difference(store.layers[layer], a, store.layers[compare], b);
-    return parts && { a, b, layerA: store.layers[layer], layerB: store.layers[compare], ...parts };
-  }
-
-  const DIFFERENCE_STYLES = [
-    ["both", "a", "layerA", []],
-    ["onlyA", "a", "layerA", [9, 5]],
-    ["onlyB", "b", "layerB", [2, 5]],
-  ];
-
-  function touches(graph, layer, focus) {
-    const key = HS.mapCell(focus.patch, layer.grid, layer.keyGrid);
-    return (e) =>
-      (focus.direction !== "out" && graph.target[e] === focus.patch) || (focus.direction !== "in" && graph.source[e] === key);
-  }
-
-  function drawDifference(ctx, frame, diff, focus, style) {
-    for (const [part, which, layer, dash] of DIFFERENCE_STYLES) {
-      const edges = focus ? diff[part].filter(touches(diff[which], diff[layer], focus)) : diff[part].slice(0, MAX_EDGES);
-      HS.drawEdges(ctx, frame, diff[layer], diff[which], edges, { ...style, colour: HS.MEANING[part], dash, weight: 0.7 });
-    }
-  }
-
   // ------------------------------------------------------------------------------------------------------- painting
 
-  function paintBase(ctx, pane, store, { images, rows, ink }) {
+  function paintBase(ctx, pane, store, env) {
     const { look } = store;
     const layer = store.layers[pane.layer];
-    const graph = store.graph(pane.layer);
-    HS.drawPicture(ctx, pane.frame, look.seen ? images.seen : images.shown, look.seen);
-    const heat = HS.heatOf(store, pane.layer, look.heat, rows);
+    HS.drawPicture(ctx, pane.frame, look.seen ? env.images.seen : env.images.shown, look.seen);
+    const heat = HS.heatOf(store, pane.layer, look.heat, env.rows);
     if (heat) HS.greyOut(ctx, pane.frame);
     if (heat && look.heat !== "distance") HS.drawHeat(ctx, pane.frame, heat, 0.72);
-    if (look.all) paintAllEdges(ctx, pane, store, layer, graph);
+    HS.instrumentOf(layer).base(ctx, pane, store, env);
     if (look.grid === "on") HS.drawGrid(ctx, pane.frame, layer.grid);
-    if ((look.all || look.heat) && layer.rule.name === "axial-threshold") {
-      HS.isolated(graph, layer).forEach((alone, i) => alone && HS.drawCell(ctx, HS.cellRect(pane.frame, layer.grid, i), "#fff", 1, [2, 2]));
-    }
-    paintTitle(ctx, pane, layer, ink);
-  }
-
-  function paintAllEdges(ctx, pane, store, layer, graph) {
-    ctx.fillStyle = "rgb(8 10 14 / 0.5)";
-    ctx.fillRect(pane.frame.x, pane.frame.y, pane.frame.width, pane.frame.height);
-    const style = { ...litStyle(store, layer, graph, "in", false), arrows: false, halo: false, width: 1.3, alpha: store.look.opacity };
-    const diff = differenceOf(store);
-    if (diff) drawDifference(ctx, pane.frame, diff, null, { ...style, colourOf: null });
-    else HS.drawEdges(ctx, pane.frame, layer, graph, HS.strongest(graph, MAX_EDGES), style);
+    paintTitle(ctx, pane, layer, env.ink);
   }
 
   function paintTitle(ctx, pane, layer, ink) {
@@ -134,63 +66,20 @@
     ctx.fillText(pane.name ? `${pane.name}  ${layer.label}` : layer.label, pane.frame.x, pane.frame.y - pane.gutter - 4, pane.frame.width);
   }
 
-  function paintOverlay(ctx, pane, store, rows, active) {
+  function paintOverlay(ctx, pane, store, env, active) {
     const layer = store.layers[pane.layer];
-    const graph = store.graph(pane.layer);
     const { main, pins } = focusesOf(store, pane.layer);
     const lit = main ? [...pins, main] : pins;
-    const diff = differenceOf(store);
-    const groups = lit.map((focus) => ({ focus, ...HS.edgesOf(graph, layer, focus.patch, focus.direction) }));
-    if (lit.length) paintVeil(ctx, pane, store, layer, graph, groups, diff, rows);
-    if (active && store.look.grid === "auto") HS.drawGrid(ctx, pane.frame, layer.grid);
-    if (lit.length && !diff) paintRejected(ctx, pane, store, layer, graph, lit[lit.length - 1]);
-    for (const group of groups) {
-      const faint = main !== null && group.focus !== main;
-      if (diff) drawDifference(ctx, pane.frame, diff, group.focus, { ...litStyle(store, layer, graph, "in", faint), colourOf: null });
-      else paintGroup(ctx, pane, store, layer, graph, group, faint);
-    }
+    const grid = () => active && store.look.grid === "auto" && HS.drawGrid(ctx, pane.frame, layer.grid);
+    HS.instrumentOf(layer).overlay(ctx, pane, store, { ...env, main, lit, grid });
     paintCutPatches(ctx, pane, store, layer);
     for (const focus of lit) HS.drawCell(ctx, HS.cellRect(pane.frame, focus.grid, focus.cell), HS.MEANING.focus, 2.5);
     for (const focus of lit) if (focus.letter) HS.drawLetter(ctx, HS.cellRect(pane.frame, focus.grid, focus.cell), focus.letter, HS.MEANING.focus);
   }
 
-  function paintVeil(ctx, pane, store, layer, graph, groups, diff, rows) {
-    const holes = groups.map(({ focus }) => HS.cellRect(pane.frame, focus.grid, focus.cell));
-    for (const group of groups) {
-      for (const way of ["in", "out"]) holes.push(...litCells(pane.frame, layer, graph, group[way], way));
-      if (diff) holes.push(...litCells(pane.frame, layer, diff.b, diff.onlyB.filter(touches(diff.b, layer, group.focus)), "in"));
-    }
-    const heat = store.look.heat === "distance" ? HS.heatOf(store, pane.layer, "distance", rows) : null;
-    if (heat) HS.drawHeat(ctx, pane.frame, heat, 0.72);
-    else HS.drawVeil(ctx, pane.frame, holes, store.look.heat ? 0.35 : 0.66);
-  }
-
-  /** Patches that the rule looked at without making an edge: thin frames. */
-  function paintRejected(ctx, pane, store, layer, graph, focus) {
-    if (focus.direction === "out") return;
-    for (const source of HS.rejected(layer, graph, store.look.rule, focus.patch)) {
-      const [x, y, w, h] = HS.cellRect(pane.frame, layer.keyGrid, source);
-      ctx.setLineDash([2, 2]);
-      ctx.lineWidth = 1;
-      ctx.strokeStyle = "rgb(255 255 255 / 0.65)";
-      ctx.strokeRect(x + 1.5, y + 1.5, w - 3, h - 3);
-    }
-    ctx.setLineDash([]);
-  }
-
-  function paintGroup(ctx, pane, store, layer, graph, group, faint) {
-    for (const way of ["out", "in"]) {
-      const [edges, cut] = splitCut(store, pane, graph, group[way]);
-      HS.drawEdges(ctx, pane.frame, layer, graph, edges, litStyle(store, layer, graph, way, faint));
-      for (const rect of litCells(pane.frame, layer, graph, edges, way)) HS.drawCell(ctx, rect, HS.MEANING[way], faint ? 1 : 1.5, way === "out" ? [4, 3] : []);
-      const style = { colour: HS.MEANING.cut, dash: [1, 5], width: 2, weight: 0.8, alpha: 1, arrows: false, halo: false };
-      HS.drawEdges(ctx, pane.frame, layer, graph, cut, style);
-    }
-  }
-
   function paintCutPatches(ctx, pane, store, layer) {
     for (const cut of store.cuts) {
-      if (cut.grid === String(layer.grid) && (cut.kind === "patch" || cut.layer === layer.name)) {
+      if (cut.patch !== undefined && cut.grid === String(layer.grid) && (cut.kind === "patch" || cut.layer === layer.name)) {
         HS.drawCross(ctx, HS.cellRect(pane.frame, layer.grid, cut.patch), HS.MEANING.cut);
       }
     }
@@ -265,7 +154,7 @@
       }
       const ctx = HS.fitCanvas(overlay, ...size);
       ctx.clearRect(0, 0, ...size);
-      for (const pane of panes) paintOverlay(ctx, pane, store, keeper.rows, inside || (store.hover && document.activeElement === overlay));
+      for (const pane of panes) paintOverlay(ctx, pane, store, scene(), inside || (store.hover && document.activeElement === overlay));
     }
 
     function loadImages() {
@@ -307,7 +196,7 @@
       draw(changed) {
         if (changed.has("payload")) loadImages();
         element.classList.toggle("hs-two", store.look.compare !== null && !store.look.difference);
-        if (BASE_KEYS.some((key) => changed.has(key)) || changed.has("theme")) stale = true;
+        if ([...changed].some((key) => !OVERLAY_KEYS.includes(key))) stale = true;
         keeper.want();
         frame();
       },
@@ -317,7 +206,7 @@
         [over.width, over.height] = [ctx.canvas.width, ctx.canvas.height];
         const overContext = over.getContext("2d");
         overContext.setTransform(ctx.getTransform());
-        for (const pane of panesIn(width, height, store)) paintOverlay(overContext, pane, store, keeper.rows, false);
+        for (const pane of panesIn(width, height, store)) paintOverlay(overContext, pane, store, scene(), false);
         ctx.drawImage(over, 0, 0, width, height);
       },
       destroy() {
@@ -327,5 +216,5 @@
     };
   }
 
-  Object.assign(HS, { createPicture, differenceOf, focusesOf, panesIn, LETTERS });
+  Object.assign(HS, { createPicture, focusesOf, panesIn, LETTERS });
 })();

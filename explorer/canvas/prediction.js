@@ -35,13 +35,14 @@
     const hint = HS.el("p", { class: "hs-hint" });
 
     function pinRow(patch, index) {
-      const toggle = (kind, text) => {
+      const toggle = ([kind, text, meaning]) => {
         const node = button(text, () => store.toggleCutPatch(patch, kind));
-        node.title = kind === "edges" ? "No edge from or to this patch, in this layer" : "This patch hears and says nothing, in every layer of this grid";
+        node.title = meaning;
         node.setAttribute("aria-pressed", String(store.cutList.hasPatch(patch, kind)));
         return node;
       };
-      return HS.el("div", { class: "hs-cut" }, HS.el("b", { class: "hs-pin" }, HS.LETTERS[index]), toggle("edges", "cut its edges"), toggle("patch", "remove the patch"));
+      const kinds = HS.instrumentOf(store.layer).cutKinds.filter(([kind]) => store.payload.cuts.includes(kind));
+      return HS.el("div", { class: "hs-cut" }, HS.el("b", { class: "hs-pin" }, HS.LETTERS[index]), ...kinds.map(toggle));
     }
 
     return {

@@ -4,7 +4,7 @@
 
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-  /** What a step wants from the model that the present run is not: {image?, controls?}, or null. */
+  /** What a step wants from the model that this run is not: {image?, controls?}, or null. */
   function runNeeded(step, payload) {
     const { image, controls = {} } = step.state || {};
     const needed = {};
@@ -50,8 +50,9 @@
 
     function apply(index) {
       stepped = true;
-      const needed = runNeeded(steps()[index], store.payload);
-      if (needed && HS.askRun(store, needed) !== null) {
+      const needed = runNeeded(steps()[index], HS.expected(store));
+      const asked = needed && HS.askRun(store, needed) !== null;
+      if (asked || store.asking("run")) {
         waiting = index;
         store.set({ step: index });
       } else show(index);

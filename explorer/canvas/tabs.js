@@ -4,7 +4,8 @@
 
   /** Panels that the payload names and that have something to show, in its order. */
   function offered(store) {
-    return store.payload.views.map((name) => HS.panels.find((panel) => panel.name === name)).filter((panel) => panel && panel.available(store));
+    const fits = (panel) => panel && (panel.kind === "any" || panel.kind === store.layer.kind) && panel.available(store);
+    return store.payload.views.map((name) => HS.panels.find((panel) => panel.name === name)).filter(fits);
   }
 
   /** @returns {{draw(changed), resize(), destroy()}} */
@@ -14,6 +15,7 @@
     element.append(list, body);
     let panels = [];
     let open = null; // {name, view}
+    let kind = null; // of the layer that the tabs were made for
 
     function close() {
       if (open) open.view.destroy();
@@ -76,8 +78,9 @@
 
     return {
       draw(changed) {
-        const fresh = changed.has("payload");
+        const fresh = changed.has("payload") || kind !== store.layer.kind;
         if (fresh) {
+          kind = store.layer.kind;
           close();
           buttons();
         }

@@ -9,6 +9,7 @@ import numpy as np
 
 from explorer.views.arrays import pack, pack_scaled
 from explorer.views.space import pca
+from explorer.views.view import Place, View
 from models.structures import Aggregation, PatchGraph, Structure
 
 CANDIDATES = 24  # sent per patch: enough for k and dilation sliders, few enough for 120 kB
@@ -82,6 +83,35 @@ def patch_colours(shown: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     sums = np.add.reduceat(np.add.reduceat(shown.astype(np.float64), rows[:-1], axis=0), cols[:-1], axis=1)
     area = np.diff(rows)[:, None, None] * np.diff(cols)[None, :, None]
     return np.rint(sums / area).reshape(-1, 3).astype(np.uint8)
+
+
+def _numbers(graph: PatchGraph) -> dict[str, Any]:
+    return {"grid": graph.grid, "key_grid": graph.key_grid, "rule": rule_payload(graph), "edge_index": graph.edge_index().tolist()}
+
+
+def _marks(graph: PatchGraph, look: Mapping[str, Any], colour: str, place: Place) -> str:
+    """The edges that arrive at each pin."""
+    source, target = graph.edge_index().tolist()
+    drawn = []
+    for pin in look.get("pins", []):
+        x, y = place(pin, graph.grid)
+        for s, t in zip(source, target, strict=True):
+            if t == pin:
+                u, v = place(s, graph.key_grid)
+                drawn.append(f'<path d="M{u:.1f} {v:.1f}L{x:.1f} {y:.1f}"/><circle cx="{u:.1f}" cy="{v:.1f}" r="3.4" fill="{colour}"/>')
+        drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="#fff" stroke="{colour}" stroke-width="3"/>')
+    return f'<g stroke="{colour}" stroke-width="2" fill="none">{"".join(drawn)}</g>'
+
+
+VIEW = View(
+    structure=PatchGraph,
+    role="graph",
+    kind="graph",
+    payload=lambda structures, shown: layer_payload(structures, shown),
+    numbers=_numbers,
+    marks=_marks,
+    amount=lambda graph: (int(graph.edge_index().shape[1]), "edges"),
+)
 
 
 def _columns(graph: PatchGraph) -> slice:

@@ -96,7 +96,7 @@ def test_broken_payloads_are_refused_in_words(page: Page, tmp_path: Path) -> Non
     broken = {
         "not json": ("{", "could not be read"),
         "another version": (json.dumps({**whole, "version": 99}), "different versions"),
-        "no layer": (json.dumps({**whole, "layers": []}), "no graph"),
+        "no layer": (json.dumps({**whole, "layers": []}), "nothing to look at"),
     }
     short = json.loads(json.dumps(whole))
     short["layers"][0]["kept"]["data"] = short["layers"][0]["kept"]["data"][:40]

@@ -5,7 +5,7 @@ import test from "node:test";
 import { deflateRawSync } from "node:zlib";
 import { axialLayer, loadCanvas, nearestLayer, payloadOf } from "./load.mjs";
 
-const HS = loadCanvas("core", "graph", "colour", "permalink");
+const HS = loadCanvas("core", "graph", "heat", "instruments/graph", "colour", "permalink");
 const storeOf = (layers, host = {}) => HS.createStore(HS.decode(payloadOf(layers)), host);
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -31,7 +31,7 @@ test("decode refuses other versions, damage and impossible patches in plain word
   const good = JSON.parse(payloadOf([nearestLayer()]));
   const broken = (change) => () => HS.decode(JSON.stringify(change(structuredClone(good))));
   assert.throws(broken((p) => ({ ...p, version: 2 })), HS.Refusal);
-  assert.throws(broken((p) => ({ ...p, layers: [] })), /no graph/);
+  assert.throws(broken((p) => ({ ...p, layers: [] })), /nothing to look at/);
   assert.throws(broken((p) => ((p.layers[0].kept.data = "AAAA"), p)), /damaged/);
   assert.throws(broken((p) => ((p.layers[0].grid = [5, 5]), p)), /does not fit together/);
   assert.throws(broken((p) => ((p.layers[0].keyGrid = [1, 2]), p)), /do not exist/);
@@ -203,8 +203,11 @@ test("only the newest question of a kind is answered; refusals name their questi
   store.onAnswer("cut", (a) => got.push(a.note));
   store.onAnswer("refusal", (a) => got.push(`${a.name}: ${a.message}`));
   const first = store.ask("cut", { cuts: [] });
+  store.ask("cut", { cuts: [] });
   const second = store.ask("cut", { cuts: [] });
+  assert.deepEqual(asked.map(([, data]) => data.request), [first], "one question of a kind at a time");
   answer({ kind: "cut", run: "r1", request: first, note: "old" });
+  assert.deepEqual(asked.map(([, data]) => data.request), [first, second], "of those that waited only the newest is sent");
   answer({ kind: "cut", run: "r0", request: second, note: "another run" });
   assert.ok(store.asking("cut"));
   answer(JSON.stringify({ kind: "cut", run: "r1", request: second, note: "new" }));

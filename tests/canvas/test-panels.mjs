@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { axialLayer, loadCanvas, nearestLayer, payloadOf, random } from "./load.mjs";
 
-const HS = loadCanvas("core", "graph", "dom", "panels/maths", "panels/networks", "panels/explain");
+const HS = loadCanvas("core", "graph", "heat", "instruments/graph", "dom", "panels/maths", "panels/networks", "panels/explain");
 const { maths, networks, explain } = HS;
 
 const near = (actual, expected, tolerance = 1e-6) => assert.ok(Math.abs(actual - expected) <= tolerance, `${actual} is not ${expected}`);

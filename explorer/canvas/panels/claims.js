@@ -40,5 +40,5 @@
     };
   }
 
-  HS.panel({ name: "claims", title: "Claims", available: (store) => Boolean(store.payload.claims && store.payload.claims.rows.length), mount });
+  HS.panel({ name: "claims", kind: "any", title: "Claims", available: (store) => Boolean(store.payload.claims && store.payload.claims.rows.length), mount });
 })();

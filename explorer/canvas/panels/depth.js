@@ -193,5 +193,5 @@
     };
   }
 
-  HS.panel({ name: "depth", title: "Depth", available: ({ payload }) => Boolean(payload.depth && payload.layers.length > 1 && stripsOf(payload).length), mount });
+  HS.panel({ name: "depth", kind: "any", title: "Depth", available: ({ payload }) => Boolean(payload.depth && payload.layers.length > 1 && stripsOf(payload).length), mount });
 })();

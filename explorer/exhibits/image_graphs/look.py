@@ -21,7 +21,7 @@ from models.structures import Aggregation, Attribution, PatchGraph, Prediction
 GraphEdit = Callable[[PatchGraph], PatchGraph]
 Labels = tuple[np.ndarray, bool] | None
 
-ALIKE = "edges between equal patches follow from position and chance, not from what is seen."
+ALIKE = "edges between such patches say nothing about the picture."
 RANDOM_WEIGHTS = "This model has random weights: its graphs and its prediction mean nothing. Supply a checkpoint to see the real thing."
 
 
