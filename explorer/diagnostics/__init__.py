@@ -1,5 +1,6 @@
 """Diagnostics: a structure (and maybe a mask) in, named numbers out. Nothing here knows a model or a view."""
 
+from explorer.diagnostics import detector, hyperedges, soft_hypergraph
 from explorer.diagnostics.choice import Fragility, Gauge, Utilisation, bias_share, fragility, gauge, threshold_error, utilisation
 from explorer.diagnostics.compare import Agreement, agreement, flipped, shifted, stability, unmoved
 from explorer.diagnostics.connectivity import Components, Reach, Spectrum, axial_pieces, components, heard_by, reach, spectrum
@@ -45,6 +46,7 @@ __all__ = [
     "cut_random",
     "degrees",
     "depth_profile",
+    "detector",
     "dirichlet",
     "effective_rank",
     "flipped",
@@ -54,6 +56,7 @@ __all__ = [
     "grid_neighbours",
     "heard_by",
     "homophily",
+    "hyperedges",
     "lengths",
     "patch_labels",
     "pooled_labels",
@@ -64,6 +67,7 @@ __all__ = [
     "shifted",
     "smoothness",
     "snapshot",
+    "soft_hypergraph",
     "spectrum",
     "stability",
     "summary",

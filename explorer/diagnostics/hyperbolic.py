@@ -5,13 +5,13 @@ The words (names, formulas, thresholds, hints) are text beside the code: `hyperb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from explorer.diagnostics.measure import Measure, NotMeasurable, measure, unknown
+from explorer.diagnostics.measure import Measure, NotMeasurable, measure, measured
 from models.structures import Distortion, NormProfile, PoincarePoints, Reconstruction
 
 MOST_POINTS = 400  # δ compares all triples
@@ -100,11 +100,11 @@ def points_summary(points: PoincarePoints, ancestors: Tensor | None = None) -> l
     points.require_finite("the embedding")
     distances = points.distances()
     return [
-        *_measured(["effective_radius"], lambda: [measure("effective_radius", effective_radius(points))]),
-        *_measured(["clipped_points"], lambda: [measure("clipped_points", float(points.saturated().double().mean()))]),
-        *_measured(["distance_contrast"], lambda: [measure("distance_contrast", contrast(distances))]),
-        *_measured(["delta_hyperbolicity"], lambda: [measure("delta_hyperbolicity", hyperbolicity(distances).relative)]),
-        *_measured(["ancestor_precision", "ancestor_rank"], lambda: _hierarchy(distances, ancestors)),
+        *measured(["effective_radius"], lambda: [measure("effective_radius", effective_radius(points))]),
+        *measured(["clipped_points"], lambda: [measure("clipped_points", float(points.saturated().double().mean()))]),
+        *measured(["distance_contrast"], lambda: [measure("distance_contrast", contrast(distances))]),
+        *measured(["delta_hyperbolicity"], lambda: [measure("delta_hyperbolicity", hyperbolicity(distances).relative)]),
+        *measured(["ancestor_precision", "ancestor_rank"], lambda: _hierarchy(distances, ancestors)),
     ]
 
 
@@ -122,7 +122,7 @@ def map_summary(before: Tensor, after: Tensor) -> list[Measure]:
             measure("variance_kept", d.variance_kept),
         ]
 
-    return _measured(["distortion_average", "distortion_worst", "variance_kept"], found)
+    return measured(["distortion_average", "distortion_worst", "variance_kept"], found)
 
 
 def profile_summary(profile: NormProfile) -> list[Measure]:
@@ -132,7 +132,7 @@ def profile_summary(profile: NormProfile) -> list[Measure]:
     low, full = int(median.argmin()), int(clipped.argmax())
     return [
         measure("norm_smallest", float(median[low]), layer=profile.names[low]),
-        *_measured(["norm_step"], lambda: [_step(profile.names, median)]),
+        *measured(["norm_step"], lambda: [_step(profile.names, median)]),
         measure("clipped_features", float(clipped[full]), layer=profile.names[full]),
     ]
 
@@ -158,10 +158,3 @@ def _hierarchy(distances: Tensor, ancestors: Tensor | None) -> list[Measure]:
         measure("ancestor_precision", found.average_precision),
         measure("ancestor_rank", found.mean_rank, nodes=len(distances)),
     ]
-
-
-def _measured(keys: Sequence[str], section: Callable[[], list[Measure]]) -> list[Measure]:
-    try:
-        return section()
-    except NotMeasurable as reason:
-        return [unknown(key, str(reason)) for key in keys]

@@ -1,14 +1,16 @@
 """One named number with a plain sentence about it.
 
-The words (name, unit, formula, source, thresholds and hints) are text beside the code: `patch_graph.json`. A hint is a
-template, picked by the level of the value, so the sentence speaks about this value and not about the measure at large.
+The words (name, unit, formula, source, thresholds and hints) are text beside the code, one file per kind of structure
+(`patch_graph.json`, …); a key stands in one of them only. A hint is a template, picked by the level of the value, so the
+sentence speaks about this value and not about the measure at large.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -46,16 +48,16 @@ class Measure:
 
 
 @cache
-def catalogue() -> dict[str, dict[str, Any]]:
-    """The words of every measure by key, from `patch_graph.json`."""
-    return json.loads(Path(__file__).with_name("patch_graph.json").read_text(encoding="utf-8"))
+def catalogue(kind: str = "patch_graph") -> dict[str, dict[str, Any]]:
+    """The words of every measure of one kind of structure by key, from the file of that name in this folder."""
+    return json.loads(Path(__file__).with_name(f"{kind}.json").read_text(encoding="utf-8"))
 
 
 @cache
 def vocabulary() -> dict[str, dict[str, Any]]:
     """The words of all measures, whatever file of this folder they stand in, by key."""
     files = sorted(Path(__file__).parent.glob("*.json"))
-    return {key: entry for file in files for key, entry in json.loads(file.read_text(encoding="utf-8")).items()}
+    return {key: entry for file in files for key, entry in catalogue(file.stem).items()}
 
 
 def percent(share: float) -> str:
@@ -99,3 +101,16 @@ def unknown(key: str, reason: str) -> Measure:
     entry = vocabulary()[key]
     sentence = f"Not measured: {reason}."
     return Measure(entry["name"], key, None, entry["unit"], sentence, entry["formula"], entry["source"], "info")
+
+
+def measured(keys: Sequence[str], section: Callable[[], list[Measure]]) -> list[Measure]:
+    """What `section` finds; where it raises NotMeasurable, every key without a value and with that reason."""
+    try:
+        return section()
+    except NotMeasurable as reason:
+        return [unknown(key, str(reason)) for key in keys]
+
+
+def noted(found: Measure, note: str) -> Measure:
+    """The measure with a remark in brackets at the end of its sentence; unchanged where it has no value."""
+    return found if found.value is None else replace(found, hint=f"{found.hint.removesuffix('.')} ({note}).")

@@ -7,8 +7,7 @@ The measures themselves live beside this file, labelled D1–D16 in their docstr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from explorer.diagnostics.choice import bias_share, fragility, gauge, utilisation
@@ -17,7 +16,7 @@ from explorer.diagnostics.degree import Degrees, degrees, reciprocity
 from explorer.diagnostics.features import redundancy, smoothness
 from explorer.diagnostics.geometry import ROLLED_RULES, lengths, wrap_share
 from explorer.diagnostics.labels import KMEANS_NOTE, homophily, pooled_labels
-from explorer.diagnostics.measure import Measure, NotMeasurable, measure, percent, unknown
+from explorer.diagnostics.measure import Measure, NotMeasurable, measure, measured, noted, percent, unknown
 from explorer.diagnostics.snapshot import COMPARING_RULES, Grid, Labels, Snapshot, known_median, snapshot
 from models.structures import Aggregation, PatchGraph
 
@@ -80,15 +79,8 @@ def summary(
         if meaningless and keys != ("difference",):
             found += [unknown(key, COLLAPSED) for key in keys]
             continue
-        found += _measured(keys, section)
+        found += measured(keys, section)
     return found
-
-
-def _measured(keys: Sequence[str], section: Callable[[], list[Measure]]) -> list[Measure]:
-    try:
-        return section()
-    except NotMeasurable as reason:
-        return [unknown(key, str(reason)) for key in keys]
 
 
 def _difference(s: Snapshot) -> list[Measure]:
@@ -144,7 +136,7 @@ def _pieces(s: Snapshot) -> list[Measure]:
     return [
         measure("pieces", parts.count, candidates=candidates, single=int((parts.sizes == 1).sum())),
         measure("largest_piece", parts.largest_share),
-        *_measured(("spectral_gap",), lambda: _gap(s, parts)),
+        *measured(("spectral_gap",), lambda: _gap(s, parts)),
     ]
 
 
@@ -157,17 +149,12 @@ def _homophily(s: Snapshot, labels: Labels | None, truth: bool) -> list[Measure]
     if labels is None:
         raise NotMeasurable("no segments were given")
     found = homophily(s, labels)
-    note = "" if truth else f" ({KMEANS_NOTE})"
     what = "object" if truth else "segment"
     pair = [
         measure("homophily", found.share, what=what, chance=percent(found.chance)),
         measure("homophily_adjusted", found.adjusted, what=what, reason="only one label has edges, so none can cross"),
     ]
-    return [_noted(m, note) for m in pair]
-
-
-def _noted(found: Measure, note: str) -> Measure:
-    return found if found.value is None else replace(found, hint=found.hint.removesuffix(".") + note + ".")
+    return pair if truth else [noted(m, KMEANS_NOTE) for m in pair]
 
 
 def _smoothness(s: Snapshot) -> list[Measure]:
@@ -252,7 +239,7 @@ def _depth_values(s: Snapshot, labels: Labels | None) -> dict[str, float | None]
         lambda: _counts(s),
         lambda: _gauge(s),
     ]
-    return folder_row(m for section in sections for m in _measured((), section))
+    return folder_row(m for section in sections for m in measured((), section))
 
 
 def folder_row(measures: Iterable[Measure]) -> dict[str, float | None]:

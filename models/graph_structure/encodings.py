@@ -101,7 +101,7 @@ class NodeEncoder(nn.Module):
             raise ValueError(f"features is {features!r}; choose 'degree' or 'constant'")
         if encoding not in (None, *ENCODINGS):
             raise ValueError(f"encoding is {encoding!r}; choose None or one of {', '.join(ENCODINGS)}")
-        self.features, self.encoding = features, encoding
+        self.features, self.encoding, self.size = features, encoding, size
         self.width = (LARGEST_DEGREE + 1 if features == "degree" else 1) + (size if encoding else 0)
         if encoding in ("signnet", "spe"):
             self.learned = SignInvariant(size) if encoding == "signnet" else StableEncoding(size)

@@ -127,7 +127,7 @@ def bottleneck(num_nodes: int, rng: Rng, groups: int, within: float, width: int 
         add_random(graph, part, within, rng)
         graph.add_edges_from(joined(graph.subgraph(part).copy(), rng).edges)
     for left, right in pairwise(parts):
-        count = int(rng.integers(1, 4)) if width is None else width
+        count = min(len(left), len(right), int(rng.integers(1, 4)) if width is None else width)
         ends = rng.choice(left, count, replace=False), rng.choice(right, count, replace=False)
         graph.add_edges_from(zip(ends[0].tolist(), ends[1].tolist(), strict=True))
     return graph

@@ -88,10 +88,10 @@ def generate(family: str, num_nodes: int, rng: Rng, **given: float) -> AbstractG
 
     Args:
         family: a name of FAMILIES. Products and covers have about, not exactly, `num_nodes` nodes.
-        given: parameters of the family; the others are drawn from their ranges.
+        given: parameters of the family, inside their ranges; the others are drawn.
 
     Raises:
-        ValueError: an unknown family or parameter, or fewer than 12 nodes.
+        ValueError: an unknown family or parameter, a value outside its range, or fewer than 12 nodes.
     """
     if family not in FAMILIES:
         raise ValueError(f"there is no family {family!r}; choose one of {', '.join(FAMILIES)}")
@@ -101,6 +101,10 @@ def generate(family: str, num_nodes: int, rng: Rng, **given: float) -> AbstractG
     unknown = [name for name in given if name not in found.parameters]
     if unknown:
         raise ValueError(f"{family} has no parameter {unknown[0]!r}; it has {', '.join(found.parameters) or 'none'}")
+    for name, value in given.items():
+        low, high = found.parameters[name].low, found.parameters[name].high
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {value}; in the family {family} it lies between {low} and {high}")
     settings = {name: given[name] if name in given else usual.draw(rng) for name, usual in found.parameters.items()}
     graph = found.build(num_nodes, rng, **settings)
     numbers = dict(zip(graph.nodes, rng.permutation(graph.number_of_nodes()).tolist(), strict=True))

@@ -2,9 +2,9 @@
 
 Graphs of a batch are stacked, node after node, into one graph that falls into pieces (nothing is padded), and a sum over
 neighbours is one call of torch's `embedding_bag`: every target is a bag of source rows. Measured on one core for 64 graphs and
-128 channels, forward and backward: 0.8 ms at 20–50 nodes and 3 ms at 60–150, against 2 and 12 ms for padded dense
-matrices and 10 and 116 ms for `index_add`, the way of the usual libraries (which would add 1 MB and compiled
-extensions to the installation). All is plain torch, and the gradient with respect to the weight of every link is exact.
+128 channels, forward and backward: 0.8 ms at 20–50 nodes and 3 ms at 60–150, against 3 and 16 ms for padded dense matrices
+and 8 and 81 ms for `index_add`. All is plain torch, so nothing is added to the installation, and the gradient with respect
+to the weight of every link is exact.
 """
 
 from __future__ import annotations

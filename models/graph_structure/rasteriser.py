@@ -69,6 +69,11 @@ def draw(graph: AbstractGraph, places: torch.Tensor | np.ndarray, side: int = 64
     return GraphDrawing(torch.from_numpy(image), torch.from_numpy(coverage), torch.from_numpy(pixels.astype(np.float32)), radius, gain)
 
 
+def as_input(images: torch.Tensor) -> torch.Tensor:
+    """Pictures [..., S, S, 3] uint8 → what the vision models get: (x/255 − 0.25) / 0.3, [..., 3, S, S] float32."""
+    return ((images.float() / 255 - 0.25) / 0.3).movedim(-1, -3)
+
+
 def to_pixels(places: np.ndarray, side: int, turn: float = 0.0) -> np.ndarray:
     """Turn, centre and scale places [N, 2] so that the larger side of their box fills the picture but for 7 % on each edge."""
     if turn:

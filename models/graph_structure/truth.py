@@ -242,7 +242,7 @@ def spectral_gap(graph: AbstractGraph) -> tuple[float, Tensor]:
 def signed(vectors: Tensor) -> Tensor:
     """Eigenvectors [N, k] or their opposites: the entry of largest absolute value (the first of them) becomes positive."""
     size = vectors.abs()
-    largest = (size > size.amax(0) * (1 - 1e-9)).int().argmax(0, keepdim=True)
+    largest = (size >= size.amax(0) * (1 - 1e-9)).int().argmax(0, keepdim=True)
     return vectors * vectors.gather(0, largest).sign()
 
 
@@ -255,6 +255,15 @@ def bridges(graph: AbstractGraph) -> Tensor:
     """True where removing the edge separates what it joined, [E/2] bool in the order of `graph.edges`."""
     found = {(min(edge), max(edge)) for edge in nx.bridges(to_networkx(graph))}
     return torch.tensor([tuple(edge) in found for edge in graph.edges.tolist()], dtype=torch.bool)
+
+
+def edge_betweenness(graph: AbstractGraph) -> Tensor:
+    """Share of all pairs of nodes whose shortest paths run over the edge, [E/2] float64 in the order of `graph.edges`, 0…1.
+
+    Source: Girvan, Newman, "Community structure in social and biological networks", PNAS 2002.
+    """
+    found = {(min(edge), max(edge)): value for edge, value in nx.edge_betweenness_centrality(to_networkx(graph)).items()}
+    return torch.tensor([found[u, v] for u, v in graph.edges.tolist()], dtype=torch.float64)
 
 
 def to_networkx(graph: AbstractGraph) -> nx.Graph:

@@ -59,7 +59,7 @@ def cap(dtype: torch.dtype) -> float:
 
 def require_curvature(c: Curvature) -> None:
     """Raise ValueError unless c is a finite number above 0."""
-    value = float(c)
+    value = _number(c)
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"the curvature c is {value:g}; it must be a finite number above 0 (the space then has curvature −c)")
 
@@ -71,7 +71,7 @@ def require_inside(x: Tensor, c: Curvature) -> None:
     broken = ~rows.isfinite().all(-1)
     if broken.any():
         raise OutsideBallError(f"row {int(broken.nonzero()[0])} is not a finite number everywhere")
-    size = rows.norm(dim=-1) * float(c) ** 0.5
+    size = rows.norm(dim=-1) * _number(c) ** 0.5
     if (size >= 1).any():
         row = int((size >= 1).nonzero()[0])
         raise OutsideBallError(f"row {row} has norm {size[row]:.6g}/√c; points of the ball have a norm below 1/√c")
@@ -79,9 +79,7 @@ def require_inside(x: Tensor, c: Curvature) -> None:
 
 def project(x: Tensor, c: Curvature, eps: float | None = None) -> Tensor:
     """Pull points [..., d] that lie beyond (1 − ε)/√c back to that radius. ε defaults to `margin` of the type."""
-    limit = (1 - (margin(x.dtype) if eps is None else eps)) / _root(c)
-    size = norm(x)
-    return x * (limit / torch.maximum(size, torch.as_tensor(limit, dtype=x.dtype, device=x.device)))
+    return _shortened(x, (1 - (margin(x.dtype) if eps is None else eps)) / _root(c))
 
 
 # ------------------------------------------------------------------------------------------------------------ small parts
@@ -89,8 +87,8 @@ def project(x: Tensor, c: Curvature, eps: float | None = None) -> Tensor:
 
 def norm(v: Tensor) -> Tensor:
     """Euclidean length, [..., 1]; finite for every finite v, with gradient 0 at 0."""
-    scale = v.detach().abs().amax(-1, keepdim=True).clamp(min=1)
-    return (scale * torch.linalg.vector_norm(v / scale, dim=-1, keepdim=True)).clamp(max=torch.finfo(v.dtype).max)
+    scale, _, size = _in_reach(v)
+    return (scale * size).clamp(max=torch.finfo(v.dtype).max)
 
 
 def gap(x: Tensor, c: Curvature) -> Tensor:
@@ -113,8 +111,26 @@ def _root(c: Curvature) -> Any:
     return c**0.5
 
 
+def _number(c: Curvature) -> float:
+    return c.item() if isinstance(c, Tensor) else float(c)
+
+
+def _shortened(v: Tensor, limit: Curvature) -> Tensor:
+    """v where its length is at most `limit`, else the vector of that length in its direction."""
+    scale, u, size = _in_reach(v)
+    # The direction comes first: the slope of limit/‖v‖ would need ‖v‖², which overflows.
+    return torch.where(size > limit / scale, u / size.clamp(min=_TINY) * limit, v)
+
+
+def _in_reach(v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A scale s ≥ 1 [..., 1], v/s, whose squares do not overflow, and the length of v/s [..., 1]."""
+    scale = v.detach().abs().amax(-1, keepdim=True).clamp(min=1)
+    u = v / scale
+    return scale, u, torch.linalg.vector_norm(u, dim=-1, keepdim=True)
+
+
 def _bounded(v: Tensor) -> Tensor:
-    return v * (_BOUND / norm(v).clamp(min=_BOUND))
+    return _shortened(v, _BOUND)
 
 
 def _atanh(q: Tensor) -> Tensor:
@@ -232,21 +248,26 @@ def tangent_distance(s: Tensor, t: Tensor, c: Curvature) -> Tensor:
     With half radii h₁, h₂ and the angle θ between the directions,
     sinh²(√c d/2) = sinh²(h₁ − h₂) + sinh 2h₁ · sinh 2h₂ · sin²(θ/2). Half radii beyond 40 (float64: 350) count as that.
     """
-    most = 350.0 if s.dtype == torch.float64 else 40.0
+    limit = (350.0 if s.dtype == torch.float64 else 40.0) / _root(c)
+    s, t = _shortened(s, limit), _shortened(t, limit)
     size_s, size_t = norm(s), norm(t)
-    h1, h2 = ((_root(c) * size).clamp(max=most) for size in (size_s, size_t))
-    chord = torch.linalg.vector_norm(s / size_s.clamp(min=_TINY) - t / size_t.clamp(min=_TINY), dim=-1, keepdim=True) / 2
-    # 1e-30: the root has no slope at 0, where one of the two is the origin.
-    across = (torch.sinh(2 * h1) + 1e-30).sqrt() * (torch.sinh(2 * h2) + 1e-30).sqrt() * chord
-    return (2 / _root(c)) * torch.asinh(torch.hypot(torch.sinh(h1 - h2), across))[..., 0]
+    # Lengths and directions may differ by less than a rounding step of each: both differences are taken from s − t.
+    apart = s - t
+    longer = (apart * (s + t)).sum(-1, keepdim=True) / (size_s + size_t).clamp(min=_TINY)
+    turned = (apart - s * (longer / size_s.clamp(min=_TINY))) / size_t.clamp(min=_TINY)
+    half_chord = torch.linalg.vector_norm(turned, dim=-1, keepdim=True) / 2
+    # 1e-30: roots and hypotenuse have no slope at 0, where one of the two is the origin, or both are the same.
+    across = (torch.sinh(2 * _root(c) * size_s) + 1e-30).sqrt() * (torch.sinh(2 * _root(c) * size_t) + 1e-30).sqrt() * half_chord
+    return (2 / _root(c)) * torch.asinh(torch.hypot(torch.sinh(_root(c) * longer), across + 1e-30))[..., 0]
 
 
 def plane_distance(x: Tensor, p: Tensor, a: Tensor, c: Curvature) -> Tensor:
     """Signed distance of x to the gyroplane through p with normal a, [...]; positive on the side that a points to."""
     w = x - p
     apart, gap_p = c * w.square().sum(-1, keepdim=True), gap(p, c)
-    along = ((gap_p * w - apart * p) * a).sum(-1, keepdim=True)  # ⟨(−p) ⊕ x, a⟩ times the denominator of ⊕
-    sine = 2 * _root(c) * along / (gap_p * gap(x, c) * norm(a).clamp(min=_TINY))
+    normal = a / norm(a).clamp(min=_TINY)
+    along = ((gap_p * w - apart * p) * normal).sum(-1, keepdim=True)  # ⟨(−p) ⊕ x, a/‖a‖⟩ times the denominator of ⊕
+    sine = 2 * _root(c) * along / (gap_p * gap(x, c))
     return torch.asinh(sine)[..., 0] / _root(c)
 
 
@@ -282,11 +303,11 @@ def frechet_mean(x: Tensor, c: Curvature, steps: int = 100) -> Tensor:
         steps: at most so many; it stops when the mean moves by less than 1e-13 (float32: 1e-6) of the ball's radius.
     """
     mean = midpoint(x, c)
-    enough = (1e-13 if x.dtype == torch.float64 else 1e-6) / float(c) ** 0.5
+    enough = (1e-13 if x.dtype == torch.float64 else 1e-6) / _number(c) ** 0.5
     for _ in range(steps):
         d = _root(c) * distance(x, mean[..., None, :], c)
         before, mean = mean, midpoint(x, c, 1 / ratio(torch.sinh(d), d))
-        if float((mean.detach() - before.detach()).abs().amax()) < enough:
+        if (mean.detach() - before.detach()).abs().amax().item() < enough:
             break
     return mean
 

@@ -48,7 +48,8 @@ def convolution(t: Tensor, z: Tensor, r: Tensor, c: Tensor, window: Window, conf
 def patch_squares(t: Tensor, window: Window) -> Tensor:
     """Squared length of the β-scaled patch under every output position, [B, 1, H', W'], from t [B, C, H, W]."""
     beta = beta_ratio(t.shape[1], window.kernel**2)
-    return beta**2 * F.avg_pool2d(_squared(t), window.kernel, window.stride, window.padding, divisor_override=1)
+    padded = F.pad(_squared(t), [window.padding] * 4)  # pooling itself pads by half a kernel at most
+    return beta**2 * F.avg_pool2d(padded, window.kernel, window.stride, divisor_override=1)
 
 
 def response_maps(squared: Tensor, c: Tensor, conformal: Conformal = "paper") -> tuple[Tensor, Tensor]:

@@ -20,11 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.hyperbolic import ball
-from models.hyperbolic.text_graphs import TextGraph
+from models.hyperbolic.text_graphs import UNKNOWN, TextGraph
 from models.structures import PoincarePoints
 
 Form = Literal["scalar", "full"]
 HOPS = 3  # ego, one hop, two hops
+_AT_ONCE = 1 << 22  # numbers: a difference of every two vectors is held
 FLOAT32_RADIUS = 2 * ball.cap(torch.float32)  # 6.21: farther out float32 coordinates of the ball are clipped
 
 
@@ -125,7 +126,8 @@ class H4G(nn.Module):
 
 def pair_distances(s: Tensor, t: Tensor) -> Tensor:
     """d(exp0 s_i, exp0 t_j), [N, K], in polar form."""
-    return ball.tangent_distance(s[:, None], t[None], 1.0)
+    rows = max(1, _AT_ONCE // t.numel())
+    return torch.cat([ball.tangent_distance(part[:, None], t[None], 1.0) for part in s.split(rows)])
 
 
 def prepared(graph: TextGraph) -> tuple[Tensor, Tensor]:
@@ -158,7 +160,11 @@ def train(model: H4G, graphs: Sequence[TextGraph], steps: int = 300, rate: float
 
     Args:
         penalty: weight of the mean radius in the loss (0.05 pulls further inwards).
+    Raises:
+        ValueError: a node of unknown class.
     """
+    if any((graph.label == UNKNOWN).any() for graph in graphs):
+        raise ValueError("a source graph has nodes of unknown class; training needs the class of every node")
     data = [(*prepared(graph), graph.label) for graph in graphs]
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     for number in range(steps):
@@ -185,7 +191,7 @@ class Judgement:
     """Zero-shot result over target graphs, each number a mean over them.
 
     Attributes:
-        accuracy: share of nodes whose nearest class is their own.
+        accuracy: share of nodes whose nearest class is their own, of those whose class is known; NaN where none is.
         cosine_accuracy: the same with the cosine of the moved vectors instead of the hyperbolic distance: always to be shown beside.
         radius: mean hyperbolic radius of the nodes.
         contrast: standard deviation of the distances between nodes, divided by their mean.
@@ -215,7 +221,8 @@ def judge(model: H4G, graphs: Sequence[TextGraph], clip: bool = False) -> Judgem
             nodes, classes = (t * (FLOAT32_RADIUS / 2 / t.norm(dim=1, keepdim=True)).clamp(max=1) for t in (nodes, classes))
         near = pair_distances(nodes, classes).argmin(1)
         between = pair_distances(nodes, nodes)[tuple(torch.triu_indices(len(nodes), len(nodes), 1))]
-        right = [(found == graph.label).float().mean().item() for found in (near, cosine.argmax(1))]
+        known = graph.label != UNKNOWN
+        right = [(found == graph.label)[known].float().mean().item() for found in (near, cosine.argmax(1))]
         rows.append([*right, 2 * nodes.norm(dim=1).mean().item(), (between.std() / between.mean()).item(), outside])
     return Judgement(*torch.tensor(rows, dtype=torch.float64).mean(0).tolist())
 

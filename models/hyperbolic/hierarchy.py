@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,9 +63,11 @@ class Hierarchy:
 
     @cached_property
     def parent(self) -> Tensor:
-        """One parent of every node (the first where there are several), −1 for the root, [N] int64."""
+        """The parent of every node that is nearest to the root, −1 for the root itself, [N] int64."""
         found = torch.full((len(self),), -1)
-        found[self.edges[1].flip(0)] = self.edges[0].flip(0)
+        for parent, child in self.edges.T.tolist():
+            if found[child] < 0 or self.depth[parent] < self.depth[found[child]]:
+                found[child] = parent
         return found
 
     @cached_property
@@ -93,15 +96,17 @@ def from_edges(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> Hierar
         HierarchyError: fewer than 2 or more than 3000 nodes, a name that is empty or occurs twice, a pair out of range, or a cycle.
     """
     names, pairs = [str(name).strip() for name in names], sorted({(int(child), int(parent)) for child, parent in pairs})
-    if not 2 <= len(names) <= MOST_NODES:
-        raise HierarchyError(f"the hierarchy has {len(names)} nodes; between 2 and {MOST_NODES} can be embedded. Keep a part of it")
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice or "" in names:
-        raise HierarchyError(f"every node needs a name of its own; {twice[0]!r} occurs twice" if twice else "a node has no name")
+    if "" in names:
+        raise HierarchyError("a node has no name")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise HierarchyError(f"every node needs a name of its own; {twice[0]!r} occurs twice")
     if any(not (0 <= a < len(names) and 0 <= b < len(names)) for a, b in pairs):
         raise HierarchyError(f"an edge names a node outside 0…{len(names) - 1}")
     tops = sorted(set(range(len(names))) - {child for child, _ in pairs})
     _refuse_cycles(names, pairs)
+    if not 2 <= len(names) <= MOST_NODES:
+        raise HierarchyError(f"the hierarchy has {len(names)} nodes; between 2 and {MOST_NODES} can be embedded")
     if len(tops) > 1:
         pairs += [(top, len(names)) for top in tops]
         names.append(ROOT if ROOT not in names else f"{ROOT} {len(names)}")

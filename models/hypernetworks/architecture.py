@@ -2,7 +2,7 @@
 
     network = build(parse("conv3x3-16 bn relu | res(conv3x3-16 bn) | pool | conv3x3-32 relu | gap | fc10"), channels=1, side=8)
 
-Ours. The words:
+`drawn` makes one up, from a family wide enough to learn from. Ours. The words:
     conv3x3-16     convolution to 16 channels (conv3x3-16/2: stride 2); without bias when bn follows
     dw3x3          depth-wise convolution (dw3x3/2: stride 2)
     bn, relu, gelu
@@ -126,6 +126,46 @@ def _checked(word: str, kind: str, found: dict[str, int]) -> Step:
     if not 1 <= stride <= 4:
         raise ValueError(f"{word}: the stride is 1 to 4")
     return Step(kind, found.get("channels", 0), kernel, stride)
+
+
+def drawn(
+    generator: torch.Generator, classes: int = 10, side: int = 8, layers: tuple[int, int] = (2, 6), widths: tuple[int, int] = (8, 48)
+) -> tuple[Step, ...]:
+    """A random small network: convolutions with or without batch normalisation, some inside res(…), pools between, gap, fc.
+
+    Args:
+        side: of the pictures; pools stop at 2×2 places.
+        layers, widths: fewest and most convolutions and channels; widths are multiples of 8.
+
+    Raises:
+        ValueError: no such number of layers, or no multiple of 8 among the widths.
+    """
+    narrow, wide = -(-widths[0] // 8), widths[1] // 8
+    if not 1 <= layers[0] <= layers[1] or not 1 <= narrow <= wide:
+        raise ValueError(
+            f"{layers[0]} to {layers[1]} layers of {widths[0]} to {widths[1]} channels cannot be drawn; use 1 or more, and multiples of 8"
+        )
+
+    def chance(of: float) -> bool:
+        return torch.rand((), generator=generator).item() < of
+
+    def number(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=generator))
+
+    norm = (Step("bn"),) if chance(0.7) else ()
+    steps: list[Step] = []
+    width = 0
+    for _ in range(number(*layers)):
+        kernel = 5 if chance(0.15) else 3
+        if width and chance(0.35):
+            steps += [Step("res", branch=(Step("conv", width, kernel), *norm)), Step("relu")]
+        else:
+            width = 8 * number(narrow, wide)
+            steps += [Step("conv", width, kernel), *norm, Step("relu")]
+        if side >= 4 and chance(0.35):
+            steps.append(Step("pool" if chance(0.5) else "avgpool", kernel=2))
+            side //= 2
+    return (*steps, Step("gap"), Step("fc", classes))
 
 
 # ----------------------------------------------------------------------------------------------------------- the module

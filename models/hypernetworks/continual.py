@@ -13,8 +13,10 @@ off); every chunk k has a learned embedding c_k, every task t an embedding e_t.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -319,7 +321,7 @@ def output_regulariser(
     """
     if not stored:
         raise ValueError("there is no old task whose weights could be kept")
-    moved = {name: parameter + step[name] for name, parameter in hypernet.shared().items()} if step else {}
+    moved = {name: parameter + step.get(name, 0) for name, parameter in hypernet.shared().items()} if step else {}
     total = torch.zeros(())
     for task, targets in enumerate(stored):
         now = functional_call(hypernet, moved, (task,)).weights if moved else hypernet(task).weights
@@ -351,6 +353,79 @@ def importance_of(weights: Weights, loss: Callable[[Weights, Any], Tensor], batc
         raise ValueError("the task has no data, so nothing says which weights matter")
     mean = torch.cat([tensor.flatten() for tensor in total.values()]).mean().clamp_min(torch.finfo(torch.float32).tiny)
     return {name: (tensor / mean).clamp_max(CLIP) for name, tensor in total.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------- learning
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of learning a task.
+
+    Attributes:
+        step: steps done before it, from 0.
+        loss: of the task on this step's batch.
+        drift: the regulariser without its weight β; 0 for the first task.
+    """
+
+    step: int
+    loss: float
+    drift: float
+
+
+def learn(
+    hypernet: TaskHyperNet,
+    task: int,
+    loss: Callable[[Weights, Any], Tensor],
+    batches: Iterable[Any],
+    beta: float = 0.3,
+    rate: float = 3e-3,
+    importance: Sequence[Weights] | None = None,
+    look_ahead: bool = False,
+) -> Iterator[Step]:
+    """Learn one task after the tasks 0 to `task` − 1; yields every step, so that it can be shown and stopped.
+
+    L = loss + β · regulariser, by Adam. The old tasks' weights are taken at the start; their embeddings never move.
+
+    Args:
+        loss: (weights of the task's network, batch) → scalar.
+        beta: weight of the regulariser; 0 lets the network forget.
+        importance: see `output_regulariser`.
+        look_ahead: measure the drift after the step that the optimiser would take for the task alone.
+
+    Raises:
+        ValueError: there is no such task, or no batch.
+    """
+    optimiser = torch.optim.Adam(hypernet.trainable_for(task), lr=rate)
+    stored = stored_weights(hypernet, task) if beta else []
+    number = -1
+    for number, batch in enumerate(batches):
+        optimiser.zero_grad()
+        value = loss(hypernet(task).weights, batch)
+        value.backward()
+        drift = torch.zeros(())
+        if stored:
+            step = candidate_step(hypernet, optimiser) if look_ahead else None
+            drift = output_regulariser(hypernet, stored, step, importance)
+            (beta * drift).backward()
+        optimiser.step()
+        yield Step(number, value.item(), drift.item())
+    if number < 0:
+        raise ValueError(f"task {task} has no data; a task needs at least one batch")
+
+
+@torch.no_grad()
+def candidate_step(hypernet: TaskHyperNet, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Δω of the shared parameters that the optimiser would take for the present gradients; nothing is changed."""
+    memory = copy.deepcopy(optimiser.state_dict())
+    places = [place for group in optimiser.param_groups for place in group["params"]]
+    before = [place.clone() for place in places]
+    optimiser.step()
+    moved = {id(place): place - old for place, old in zip(places, before, strict=True)}
+    for place, old in zip(places, before, strict=True):
+        place.copy_(old)
+    optimiser.load_state_dict(memory)
+    return {name: moved[id(place)] for name, place in hypernet.shared().items() if id(place) in moved}
 
 
 # -------------------------------------------------------------------------------------------------------- dependency

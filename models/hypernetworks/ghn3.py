@@ -172,7 +172,8 @@ class GraphHyperNetwork(nn.Module):
         last = graph.shapes[nodes[-1]]
         if last is None or last[0] != self.num_classes:
             raise ValueError(
-                f"the network ends in {graph.names[nodes[-1]]} of {last[0] if last else 0} outputs; parameters are predicted for {self.num_classes} classes"
+                f"the network ends in {graph.names[nodes[-1]]} of {last[0] if last else 0} outputs; "
+                f"parameters are predicted for {self.num_classes} classes"
             )
         for node in nodes:
             shape = graph.shapes[node]
@@ -309,6 +310,25 @@ def normalised(name: str, tensor: Tensor) -> Tensor:
         return tensor
     no_relu = tensor.ndim == 4 and (shape[1] == 1 or shape[2] < shape[3])
     return tensor * math.sqrt((1 if no_relu else 2) / tensor[0].numel())
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, generated: GeneratedWeights, noise: float = 1e-5, generator: torch.Generator | None = None) -> None:
+    """Start a network from predicted weights, to be trained from there.
+
+    Args:
+        noise: standard deviation of what is added to every value: copies of one tile would otherwise get one gradient for ever.
+
+    Raises:
+        ValueError: a predicted tensor is no parameter of the network, or has another shape.
+    """
+    parameters = dict(network.named_parameters())
+    for name, tensor in generated.weights.items():
+        if name not in parameters or parameters[name].shape != tensor.shape:
+            raise ValueError(f"{name} of the shape {tuple(tensor.shape)} was predicted, which is no parameter of this network")
+    for name, tensor in generated.weights.items():
+        place = parameters[name]
+        place.copy_(tensor + noise * torch.randn(tensor.shape, generator=generator).to(tensor))
 
 
 def rounded(size: int, limit: int) -> int:

@@ -270,6 +270,17 @@ def mean_of(sets: Sequence[GeneratedWeights]) -> GeneratedWeights:
     return GeneratedWeights({name: torch.stack([s.weights[name] for s in sets]).mean(0) for name in sets[0].weights})
 
 
+def between(a: Mapping[str, Tensor], b: Mapping[str, Tensor], share: float) -> GeneratedWeights:
+    """A network on the straight line between two of the same shapes: a at share 0, b at share 1.
+
+    Raises:
+        ValueError: the two have other names or shapes.
+    """
+    if {name: tensor.shape for name, tensor in a.items()} != {name: tensor.shape for name, tensor in b.items()}:
+        raise ValueError("the two networks differ in names or shapes; a straight line joins networks of one width only")
+    return GeneratedWeights({name: torch.lerp(tensor, b[name], share) for name, tensor in a.items()})
+
+
 def _four(shape: Sequence[int]) -> tuple[int, int, int, int]:
     """(N0, N1, height, width) of a tensor; a vector has one input."""
     outputs, inputs, height, width = (*shape, 1, 1, 1)[:4]

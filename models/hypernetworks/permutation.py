@@ -230,6 +230,33 @@ def permuted(state: Mapping[str, Tensor], clique: Clique, order: Tensor | Sequen
     return moved
 
 
+def pruned(network: nn.Module, shapes: Mapping[str, Sequence[int]], state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The state dict of a smaller network of the same architecture: of every free clique the strongest channels stay, in order.
+
+    What a generated network of that width has to beat: no fine-tuning follows. A channel is as strong as the L1 norm of the
+    kernels that make it (Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017), measured before anything is cut.
+
+    Args:
+        shapes: shape table of the smaller network (see targets.Family.shapes).
+
+    Raises:
+        ValueError: a clique would have to grow, or channels would be cut whose order has a meaning.
+    """
+    full = dict(network.state_dict() if state is None else state)
+    result = dict(full)
+    for clique in cliques(network):
+        wanted = next((shapes[name][axis] for name, axis in clique.members if name in shapes), clique.size)
+        if wanted == clique.size:
+            continue
+        if wanted > clique.size or not clique.free:
+            raise ValueError(f"{clique.members[0][0]} has {clique.size} channels that cannot become {wanted}; only hidden ones can be cut")
+        kernels = [_slices(full[name], axis) for name, axis in clique.members if axis == OUT and full[name].ndim > 1]
+        strongest = torch.cat(kernels, 1).abs().sum(1).topk(wanted).indices.sort().values
+        for name, axis in clique.members:
+            result[name] = result[name].index_select(axis, strongest)
+    return result
+
+
 def smoothed(network: nn.Module, state: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], dict[Clique, Tensor]]:
     """The network's state dict with every free clique in its best order, and these orders.
 

@@ -9,6 +9,7 @@ Shapes use B pictures, N = H·W patches in raster order (n = row·W + col), C ch
 from models.structures.base import NonFiniteError, Structure
 from models.structures.graph import (
     AbstractGraph,
+    EdgeAttribution,
     EdgeClusters,
     EdgeSelection,
     EdgeShares,
@@ -23,7 +24,7 @@ from models.structures.hypergraph import Detections, HypergraphMessages, SoftHyp
 from models.structures.patch_graph import Aggregation, PatchGraph, Rule
 from models.structures.prediction import Attribution, Prediction
 from models.structures.tokens import AttentionMaps, Connectivity, ExitStage, SparseAttention, TokenDrop, TokenSelection
-from models.structures.weights import PRIMITIVES, ComputationGraph, GeneratedWeights, WeightField
+from models.structures.weights import PRIMITIVES, ComputationGraph, GeneratedWeights, TaskAccuracy, WeightField
 
 __all__ = [
     "PRIMITIVES",
@@ -36,6 +37,7 @@ __all__ = [
     "Connectivity",
     "Detections",
     "Distortion",
+    "EdgeAttribution",
     "EdgeClusters",
     "EdgeSelection",
     "EdgeShares",
@@ -59,6 +61,7 @@ __all__ = [
     "SparseAttention",
     "Structure",
     "TangentField",
+    "TaskAccuracy",
     "TokenDrop",
     "TokenSelection",
     "Tunnel",

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.structures.base import Structure
@@ -173,6 +174,21 @@ class EdgeShares(Structure):
 
 
 @dataclass(frozen=True)
+class EdgeAttribution(Structure):
+    """How much each edge of a graph speaks for an answer.
+
+    Attributes:
+        values: [E/2] in the order of `AbstractGraph.edges`; positive speaks for the answer, NaN where it was not asked for.
+        target: index of the class; 0 where the answer is a number.
+        method: name of the method.
+    """
+
+    values: Tensor
+    target: int
+    method: str
+
+
+@dataclass(frozen=True)
 class Propagation(Structure):
     """Features after 0 … K steps along the edges, and how much a node takes of each.
 
@@ -187,6 +203,19 @@ class Propagation(Structure):
     def mixed(self) -> Tensor:
         """Σ_k gate_k · hop_k, [N, C]."""
         return (self.gate[..., None] * self.hops).sum(1)
+
+    def roughness(self) -> Tensor:
+        """Mean over all pairs of nodes of ½‖x_i/‖x_i‖ − x_j/‖x_j‖‖ after each step, [K + 1], 0…1: 0 where all point one way.
+
+        Raises:
+            ValueError: a single node.
+        Source: the smoothness metric (SMV) of Liu, Gao, Ji, "Towards Deeper Graph Neural Networks", KDD 2020, section 3.
+        """
+        nodes = self.hops.shape[0]
+        if nodes < 2:
+            raise ValueError("one node has no other to be compared with")
+        directions = F.normalize(self.hops.detach().double(), dim=2).unbind(1)
+        return torch.stack([F.pdist(rows).mean() / 2 for rows in directions])
 
 
 @dataclass(frozen=True)

@@ -131,3 +131,44 @@ class ComputationGraph(Structure):
         """True where a node holds parameters, [N] bool."""
         free = {"input", "max_pool", "avg_pool", "msa", "cse", "sum", "concat", "glob_avg"}
         return torch.tensor([kind not in free for kind in self.kinds])
+
+
+@dataclass(frozen=True)
+class TaskAccuracy(Structure):
+    """How well tasks are solved while they are learned one after another.
+
+    Attributes:
+        values: accuracy on task j after learning task i, [N, N], 0…1; above the diagonal NaN where it was not measured.
+
+    Raises:
+        ValueError: the matrix is empty or not square.
+    """
+
+    values: Tensor
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or not 0 < self.values.shape[0] == self.values.shape[1]:
+            raise ValueError(f"accuracies have the shape {tuple(self.values.shape)}; one row and one column per task are needed, [N, N]")
+
+    @property
+    def final(self) -> float:
+        """Mean accuracy on all tasks after the last one."""
+        return self.values[-1].mean().item()
+
+    @property
+    def immediate(self) -> float:
+        """Mean accuracy on each task right after it was learned: low where the network has become too stiff."""
+        return self.values.diagonal().mean().item()
+
+    @property
+    def forgetting(self) -> float:
+        """Mean fall of the earlier tasks from their best accuracy before the last task to the final one; 0 for one task."""
+        rows = torch.arange(len(self.values))[:, None]
+        learned = self.values.masked_fill(rows < rows.T, -torch.inf)[:-1, :-1]
+        return (learned.amax(0) - self.values[-1, :-1]).mean().item() if len(learned) else 0.0
+
+    @property
+    def backward_transfer(self) -> float:
+        """Mean change of the earlier tasks since each was learned; negative where they were forgotten, 0 for one task."""
+        change = self.values[-1, :-1] - self.values.diagonal()[:-1]
+        return change.mean().item() if len(change) else 0.0

@@ -35,7 +35,7 @@ from models.structures.hypergraph import participation_of
 from tests.models.helpers import picture
 from tests.parity.__main__ import MISS, OK, check_file
 from tests.parity.adapters import adapters
-from tests.parity.case import KeyFile
+from tests.parity.case import KeyFile, observed
 
 D, N, M = 8, 6, 3
 
@@ -625,6 +625,16 @@ def test_a_dropped_hyperedge_moves_the_prediction(pool: str) -> None:
         assert not torch.allclose(model(image), cut)
 
 
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+@torch.no_grad()
+def test_the_head_reads_the_class_token_or_all(pool: str) -> None:
+    model, image = host("soft", pool=pool), picture(2, 3, 16, 16)
+    with observed(model, outputs=["soft_hgnn"]) as left:
+        logits = model(image)
+    after = left["soft_hgnn"]
+    assert torch.allclose(logits, model.mlp_head(after[:, 0] if pool == "cls" else after.mean(1)))
+
+
 @torch.no_grad()
 def test_other_sizes_stretch_the_position_table() -> None:
     model = host("soft")
@@ -835,6 +845,22 @@ def test_every_gate_learns_from_zero() -> None:
     assert all(gate.item() == 0 and gate.grad.abs().item() > 0 for gate in gates)
     assert model.model[9].cv2.conv.weight.grad.abs().sum() == 0  # nothing comes through a closed gate, backwards either
     assert model.model[32].dfl.conv.weight.grad is None
+
+
+@torch.no_grad()
+def test_what_meets_in_every_tunnel(detector: yolov13.YOLOv13) -> None:
+    with capture(detector) as trace, observed(detector, outputs=[f"model.{i}" for i in range(32)]) as left:
+        detector(picture(1, 3, 64, 64))
+    tunnels = trace.of(Tunnel)
+    meeting = {12: (6, 9), 13: (4, 10), 14: (8, 11), 18: (17, 9), 23: (21, 22), 27: (26, 9), 31: (30, 11)}
+    for number, (feature, enhanced) in meeting.items():
+        tunnel = tunnels[f"model.{number}.blend"]
+        assert torch.equal(tunnel.feature, left[f"model.{feature}"])
+        assert torch.equal(tunnel.enhanced, left[f"model.{enhanced}"])
+        assert torch.allclose(left[f"model.{number}"], tunnel.feature + 0.5 * tunnel.enhanced)
+    # What goes on from the neck's tunnels 18 and 27 leaves from before them.
+    assert torch.equal(left["model.19"], F.interpolate(left["model.17"], scale_factor=2, mode="nearest"))
+    assert torch.equal(left["model.28"], detector.model[28](left["model.26"]))
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from models.capture import capture
 from models.hypernetworks import continual, ghn3, graphormer, logah, mip, neumeta, permutation, targets
-from models.hypernetworks.architecture import Step, build, parse, text_of
+from models.hypernetworks.architecture import Step, build, drawn, parse, text_of
 from models.hypernetworks.computation_graph import build_graph, graph_of, shortest_paths
 from models.hypernetworks.continual import ChunkedHyperNet, RecurrentHyperNet, dependency
 from models.hypernetworks.ghn3 import GHN3
@@ -27,7 +27,7 @@ from models.hypernetworks.logah import LoGAH
 from models.hypernetworks.mip import HyperNet, MainNet, variant
 from models.hypernetworks.neumeta import NeuMeta
 from models.hypernetworks.permutation import cliques, path_length, permuted, search, shortest_path
-from models.structures import PRIMITIVES, ComputationGraph, GeneratedWeights
+from models.structures import PRIMITIVES, ComputationGraph, GeneratedWeights, TaskAccuracy
 from tests.models.helpers import picture
 
 
@@ -304,6 +304,37 @@ def test_smoothing_keeps_the_function_and_shortens_every_path() -> None:
         assert path_length(after) <= path_length(before) + 1e-4
 
 
+@torch.inference_mode()
+def test_pruning_keeps_the_strongest_channels_in_order() -> None:
+    """Channels that were silenced are cut without a trace, and the widths are those asked for."""
+    family = targets.Family(targets.SmallConvNet, (2, 6))
+    network, image = targets.SmallConvNet(6), picture(2, 1, 8, 8)
+    silent = {"conv_1": [1, 4], "conv_2": [0, 3, 7, 11], "conv_3": [2, 5, 6, 8, 13, 17, 20, 22]}
+    for name, channels in silent.items():
+        layer = network.get_submodule(name)
+        layer.weight[channels] *= 1e-9
+        layer.bias[channels] = 0
+    small = family.network(4)
+    small.load_state_dict(permutation.pruned(network, family.shapes(4)))
+    assert torch.allclose(small(image), network(image), atol=1e-6)
+    kept = [i for i in range(6) if i not in silent["conv_1"]]
+    assert torch.equal(small.get_submodule("conv_1").weight, network.get_submodule("conv_1").weight[kept])
+    assert not torch.allclose(functional_call(family.network(2), permutation.pruned(network, family.shapes(2)), (image,)), network(image))
+    unchanged = permutation.pruned(network, family.shapes(6))
+    assert all(torch.equal(unchanged[name], tensor) for name, tensor in network.state_dict().items())
+    with pytest.raises(ValueError, match="cannot become 7"):
+        permutation.pruned(network, family.shapes(7))
+    with pytest.raises(ValueError, match="only hidden ones"):
+        permutation.pruned(network, {"linear.weight": (5, 24)})
+
+
+def test_a_straight_line_joins_networks_of_one_width() -> None:
+    a, b = {"w": torch.tensor([0.0, 4.0])}, {"w": torch.tensor([2.0, 0.0])}
+    assert neumeta.between(a, b, 0.25).weights["w"].tolist() == [0.5, 3.0]
+    with pytest.raises(ValueError, match="of one width only"):
+        neumeta.between(a, {"w": torch.zeros(3)}, 0.5)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 7])
 def test_small_paths_are_the_shortest_of_all(n: int) -> None:
     cities = picture(n, 3, seed=n)
@@ -526,6 +557,27 @@ steps = st.recursive(
     lambda inner: st.builds(Step, st.sampled_from(["res", "cat"]), branch=st.lists(inner, min_size=1, max_size=3).map(tuple)),
     max_leaves=8,
 )
+
+
+def test_drawn_architectures_can_be_built_and_differ() -> None:
+    lines = set()
+    for seed in range(40):
+        line = drawn(torch.Generator().manual_seed(seed), classes=7)
+        assert line == drawn(torch.Generator().manual_seed(seed), classes=7)
+        assert build(line)(picture(2, 1, 8, 8)).shape == (2, 7)
+        assert parse(text_of(line)) == line
+        convolutions = [step for outer in line for step in (outer.branch or (outer,)) if step.kind == "conv"]
+        assert 2 <= len(convolutions) <= 6
+        assert all(step.channels in range(8, 49, 8) for step in convolutions)
+        lines.add(text_of(line))
+    assert len(lines) > 35
+    assert {word for word in ("res(", "bn", "pool", "avgpool", "conv5x5") if any(word in line for line in lines)} == {
+        "res(", "bn", "pool", "avgpool", "conv5x5",
+    }  # fmt: skip
+    assert any("bn" not in line for line in lines)
+    assert {step.channels for step in drawn(torch.Generator(), widths=(48, 48)) if step.kind == "conv"} == {48}
+    with pytest.raises(ValueError, match="cannot be drawn"):
+        drawn(torch.Generator(), widths=(9, 15))
 
 
 @settings(max_examples=60)
@@ -814,6 +866,23 @@ def test_the_reading_of_the_factors_is_no_transpose() -> None:
     assert decoder.seq[1].weight is decoder.l2.weight
     with pytest.raises(ValueError, match=r"21 × 1 was asked for; at most 20 × 20"):
         decoder(x, 21, 1)
+
+
+@torch.inference_mode()
+def test_a_network_starts_from_predicted_weights() -> None:
+    network = build(parse("conv3x3-8 bn relu gap fc10"))
+    generated = GHN3((4, 4, 11, 11), 10, 8, 2, 1)(graph_of(network))
+    ghn3.initialise(network, generated, noise=0)
+    found = parameters(network)
+    assert all(torch.equal(found[name], tensor) for name, tensor in generated.weights.items())
+    kernels = found["conv1.weight"]
+    assert torch.equal(kernels[:4], kernels[4:])  # copies of one tile
+    ghn3.initialise(network, generated, generator=torch.Generator().manual_seed(0))
+    moved = parameters(network)["conv1.weight"]
+    assert not torch.equal(moved[:4], moved[4:])
+    assert (moved - generated.weights["conv1.weight"]).std().item() == pytest.approx(1e-5, rel=0.3)
+    with pytest.raises(ValueError, match="no parameter of this network"):
+        ghn3.initialise(build(parse("conv3x3-4 gap fc10")), generated)
 
 
 @torch.inference_mode()
@@ -1266,3 +1335,60 @@ def test_too_long_a_chain_is_refused() -> None:
         RecurrentHyperNet({"w": (257,)}, 2, 2)
     with pytest.raises(ValueError, match="at least one generated tensor"):
         ChunkedHyperNet({}, 2)
+
+
+def quadratic(weights, goal: float) -> Tensor:
+    """A task: all weights shall be one number."""
+    return sum((tensor - goal).square().mean() for tensor in weights.values())
+
+
+@pytest.mark.parametrize("look_ahead", [False, True])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_second_task_is_learned_and_the_first_one_kept(kind: str, look_ahead: bool) -> None:
+    fallen = {}
+    for beta in (0.0, 1.0):
+        torch.manual_seed(0)
+        net = MAKERS[kind]()
+        first = list(continual.learn(net, 0, quadratic, [0.3] * 80, beta, 0.02))
+        assert first[-1].loss < 0.5 * first[0].loss
+        assert all(step.drift == 0 for step in first)
+        before = quadratic(net(0).weights, 0.3).item()
+        second = list(continual.learn(net, 1, quadratic, [-0.3] * 80, beta, 0.02, look_ahead=look_ahead))
+        assert second[-1].loss < 0.5 * second[0].loss
+        assert [step.step for step in second] == list(range(80))
+        assert (second[0].drift > 0) == (look_ahead and beta > 0)  # before the first step nothing has moved
+        fallen[beta] = quadratic(net(0).weights, 0.3).item() - before
+    assert fallen[1.0] < 0.2 * fallen[0.0]
+
+
+def test_a_candidate_step_is_the_step_that_would_be_taken() -> None:
+    net = MAKERS["chunked"]()
+    optimiser = torch.optim.Adam(net.trainable_for(0), lr=0.01)
+    for _ in range(3):  # with momenta
+        optimiser.zero_grad()
+        quadratic(net(0).weights, 1.0).backward()
+        optimiser.step()
+    before = {name: tensor.detach().clone() for name, tensor in net.shared().items()}
+    found = continual.candidate_step(net, optimiser)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.shared().items())
+    optimiser.step()
+    for name, tensor in net.shared().items():
+        assert torch.allclose(before[name] + found[name], tensor, atol=1e-7), name
+
+
+def test_a_task_without_data_is_refused() -> None:
+    with pytest.raises(ValueError, match="task 1 has no data"):
+        list(continual.learn(MAKERS["chunked"](), 1, quadratic, []))
+
+
+def test_accuracies_of_tasks_by_hand() -> None:
+    nan = torch.nan
+    found = TaskAccuracy(torch.tensor([[0.9, nan, nan], [0.95, 0.8, nan], [0.5, 0.7, 0.6]]))
+    assert found.final == pytest.approx(0.6)
+    assert found.immediate == pytest.approx((0.9 + 0.8 + 0.6) / 3)
+    assert found.forgetting == pytest.approx((0.45 + 0.1) / 2)
+    assert found.backward_transfer == pytest.approx((-0.4 - 0.1) / 2)
+    one = TaskAccuracy(torch.tensor([[0.7]]))
+    assert (one.forgetting, one.backward_transfer) == (0, 0)
+    with pytest.raises(ValueError, match=r"\[N, N\]"):
+        TaskAccuracy(torch.zeros(2, 3))
