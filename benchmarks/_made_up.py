@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from explorer.views.arrays import pack, pack_scaled
+from explorer.views.arrays import pack, pack_json, pack_scaled, unpack
 
 VIEWS = ("why", "matrix", "degree", "length", "threshold", "space", "layout", "depth", "attribution")
 
@@ -56,10 +56,15 @@ def payload(grid: int = 14, layers: int = 12, k: int = 9, width: int = 18) -> di
             "values": {"way": "one", "much": 3, "exact": False},
         },
         "layers": found,
-        "measures": {
-            "edges": {"name": "Edges", "unit": "edges", "formula": "Σ A", "source": "own"},
-            "hubs": {"name": "Hubs", "unit": "share", "formula": "max / Σ", "source": "own"},
-        },
+        "measures": pack_json(
+            {
+                "words": {
+                    "edges": {"name": "Edges", "unit": "edges", "formula": "Σ A", "source": "own"},
+                    "hubs": {"name": "Hubs", "unit": "share", "formula": "max / Σ", "source": "own"},
+                },
+                "layers": {layer["name"]: _measures(layer) for layer in found},
+            }
+        ),
         "prediction": [["disc", 0.6], ["meadow", 0.2], ["sky", 0.1], ["tower", 0.06], ["dog", 0.04]],
         "segments": {"grid": list(size), "labels": pack((colours[:, 0] > 0.5).astype(int), "u8"), "truth": False},
         "depth": None,
@@ -69,6 +74,7 @@ def payload(grid: int = 14, layers: int = 12, k: int = 9, width: int = 18) -> di
             {"title": "All edges", "text": "Every edge of this layer at once.", "highlight": "film", "state": _look(0, middle, all=True)},
         ],
         "views": list(VIEWS),
+        "cuts": ["edges", "patch"],
         "extras": {},
         "state": None,
     }
@@ -159,17 +165,21 @@ def _layer(
         "grid": list(grid),
         "keyGrid": list(key_grid),
         "rule": rule,
-        "candidates": pack(candidates, "u16"),
+        "candidates": pack(candidates, "u8" if key_grid[0] * key_grid[1] <= 256 else "u16"),
         "kept": pack(kept, "u8"),
-        "distance": pack_scaled(distance) if rule["name"] == "nearest" else pack(distance, "f32"),
+        "distance": pack_scaled(distance, bits=12, sorted_rows=True) if rule["name"] == "nearest" else pack(distance, "f32"),
         "position": None,
         "share": None if share is None else pack(share, "u8"),
         "sample": None,
-        "pca": {"points": pack(centred @ axes[:2].T, "f32"), "explained": [float(v) for v in explained]},
+        "pca": {"points": pack_scaled(centred @ axes[:2].T, bits=12), "explained": [float(v) for v in explained]},
         "colour": pack((colours * 255).round(), "u8"),
         "maps": {"brightness": pack(colours.mean(1), "f32")},
-        "measures": [
-            {"key": "edges", "value": float(kept.sum()), "hint": "So many edges.", "level": "good"},
-            {"key": "hubs", "value": 1 / math.sqrt(len(kept)), "hint": "Somebody is read often.", "level": "watch"},
-        ],
     }
+
+
+def _measures(layer: dict[str, Any]) -> list[dict[str, Any]]:
+    kept = unpack(layer["kept"])
+    return [
+        {"key": "edges", "value": float(kept.sum()), "hint": "So many edges.", "level": "good"},
+        {"key": "hubs", "value": 1 / math.sqrt(len(kept)), "hint": "Somebody is read often.", "level": "watch"},
+    ]

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from explorer.intake import Picture, data_uri, read_image, square
+from explorer.intake import Picture, read_image, square, webp_uri
 
 FOLDER = Path(__file__).parent.parent / "assets" / "examples"
 SIDE = 448  # of the square that the page shows
+THUMB = 48  # of the small one in the list of examples
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def mask(name: str) -> np.ndarray | None:
 @lru_cache(maxsize=32)
 def thumb(name: str) -> str:
     """A small data URI for the list of examples."""
-    return data_uri(np.asarray(Image.fromarray(picture(name)).resize((56, 56), Image.Resampling.LANCZOS)), 70)
+    return webp_uri(np.asarray(Image.fromarray(picture(name)).resize((THUMB, THUMB), Image.Resampling.LANCZOS)), 60)
 
 
 def shown_square(photo: Picture) -> np.ndarray:

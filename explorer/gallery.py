@@ -104,7 +104,9 @@ def _wing(wing: Wing) -> str:
 
 def _card(exhibit: Exhibit) -> str:
     paper = exhibit.paper
-    words = " ".join([exhibit.title, exhibit.idea, paper.title, paper.authors, paper.venue, exhibit.slug, *exhibit.views]).lower()
+    told = [words for step in exhibit.story() for words in (step["title"], step["text"])]
+    about = [exhibit.title, exhibit.idea, paper.title, paper.authors, paper.venue, paper.theirs, exhibit.slug, *exhibit.views]
+    words = " ".join([*about, *told]).lower()
     drawing = TRACES / f"{exhibit.slug}.svg"
     picture = drawing.read_text(encoding="utf-8") if drawing.exists() else ""
     return (

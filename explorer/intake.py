@@ -149,6 +149,13 @@ def data_uri(pixels: np.ndarray, quality: int = 85) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(_jpeg_data(Image.fromarray(pixels), quality)).decode("ascii")
 
 
+def webp_uri(pixels: np.ndarray, quality: int = 80) -> str:
+    """[H, W, 3] uint8 as a `data:image/webp;base64,…` text: two thirds of the bytes of a JPEG that looks the same, with colours at half resolution."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "WEBP", quality=quality, method=2)
+    return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode("ascii")
+
+
 def _jpeg_data(image: Image.Image, quality: int) -> bytes:
     data = io.BytesIO()
     image.save(data, "JPEG", quality=quality, subsampling="4:4:4")  # colours are looked at patch by patch

@@ -12,9 +12,9 @@ import numpy as np
 
 from explorer import examples
 from explorer.exhibit import Controls, Exhibit, Layer, Scene
-from explorer.intake import data_uri
+from explorer.intake import data_uri, webp_uri
 from explorer.views import view_of
-from explorer.views.arrays import pack, pack_scaled
+from explorer.views.arrays import pack, pack_json, pack_scaled
 
 VERSION = 1
 YOURS = "yours"
@@ -49,11 +49,11 @@ def build(
         | {"wing": {"slug": exhibit.wing.slug, "title": exhibit.wing.title}},
         "run": run,
         "request": request,
-        "picture": {"name": image, "shown": data_uri(scene.shown, 82), "seen": data_uri(scene.seen, 95), "side": scene.shown.shape[0]},
+        "picture": {"name": image, "shown": webp_uri(scene.shown), "seen": _seen(scene.seen), "side": scene.shown.shape[0]},
         "examples": [{"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.examples().values()],
         "controls": {"widgets": exhibit.controls.widgets(), "values": controls.model_dump()},
-        "layers": [_layer(layer, scene) for layer in scene.layers],
-        "measures": _words(scene),
+        "layers": _colours_once([_layer(layer, scene) for layer in scene.layers]),
+        "measures": pack_json(plain(_measures(scene))),
         "prediction": [[name, round(p, 6)] for name, p in scene.prediction],
         "segments": _segments(scene),
         "depth": scene.extras.get("depth"),
@@ -68,21 +68,42 @@ def build(
     return json.dumps(plain(payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+def _seen(pixels: np.ndarray) -> str:
+    """What the model saw: of a small picture every pixel counts, its colour too; a large one looks like the picture that is shown."""
+    return data_uri(pixels, 95) if pixels.shape[0] <= 128 else webp_uri(pixels)
+
+
 def _layer(layer: Layer, scene: Scene) -> dict[str, Any]:
     group = layer.name
     body: dict[str, Any] = {"name": layer.name, "label": layer.label, "group": group, "maps": {}}
     found = view_of(layer.structures)
     if found is not None:
         body |= {"kind": found[0].kind} | found[0].payload(layer.structures, scene.shown)
-    measures = scene.measures.get(layer.name, ())
-    body["measures"] = [{"key": m.key, "value": m.value, "hint": m.hint, "level": m.level} for m in measures]
     return body
 
 
-def _words(scene: Scene) -> dict[str, dict[str, str]]:
-    """What the measures of all layers have in common: name, unit, formula and source by key."""
+def _colours_once(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The colours of the patches are the same on every layer of a grid: only the first of them carries them."""
+    seen = set()
+    for body in layers:
+        grid = tuple(body.get("grid") or ())
+        if grid in seen:
+            body["colour"] = None
+        elif body.get("colour") is not None:
+            seen.add(grid)
+    return layers
+
+
+def _measures(scene: Scene) -> dict[str, Any]:
+    """What the measures of all layers have in common (name, unit, formula and source by key), and what each layer measured."""
     found = {m.key: m for measures in scene.measures.values() for m in measures}
-    return {key: {"name": m.name, "unit": m.unit, "formula": m.formula, "source": m.source} for key, m in found.items()}
+    return {
+        "words": {key: {"name": m.name, "unit": m.unit, "formula": m.formula, "source": m.source} for key, m in found.items()},
+        "layers": {
+            layer.name: [{"key": m.key, "value": m.value, "hint": m.hint, "level": m.level} for m in scene.measures.get(layer.name, ())]
+            for layer in scene.layers
+        },
+    }
 
 
 def _segments(scene: Scene) -> dict[str, Any] | None:

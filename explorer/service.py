@@ -7,7 +7,7 @@ import binascii
 import datetime
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ from explorer.experiments import experiments
 from explorer.intake import read_image
 from explorer.views import view_of
 from explorer.views.arrays import pack
+from explorer.views.hypergraph import head_maps
 from explorer.views.space import LAYOUTS, layout, umap
 from models.attribution import METHODS
 from models.image_graphs.constructors import squared_distances, unit
-from models.structures import NonFiniteError, PatchGraph
+from models.structures import NonFiniteError, PatchGraph, SoftHypergraph
 
 TRACES = Path(__file__).parent.parent / "assets" / "traces"
 GONE = "Your picture is no longer kept here (pictures are dropped after 15 minutes). Please drop it again, or choose an example."
@@ -302,21 +303,38 @@ def _from_base64(text: Any) -> Source:
 
 
 def look_up(data: Any) -> dict[str, Any] | None:
-    """Answers that need no model: the distances of one patch to every key ("row"). None when the run is gone."""
-    if not isinstance(data, Mapping) or data.get("question") != "row":
+    """Answers that need no model, {values}; None when the run is gone or the question means nothing there.
+
+    "row": the distances of one patch to every key, [M]. "heads": log₂ of the maps that each head of a hypergraph layer alone would
+    have drawn, [heads, H·W, M].
+    """
+    question = data.get("question") if isinstance(data, Mapping) else None
+    if not isinstance(question, str) or question not in _ANSWERS:
         return None
     found = runtime.RUNS.get(data.get("run"))
     if found is None:
         return None
     try:
-        graph, _ = _graph(found.scene, data.get("layer"))
+        values = _ANSWERS[question](_layer(found.scene, data.get("layer")), data)
     except BadRequest:
         return None
-    patch = data.get("patch")
-    if type(patch) is not int or not 0 <= patch < graph.grid[0] * graph.grid[1]:
+    return None if values is None else {"values": values}
+
+
+def _row_answer(layer: Layer, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    graph, patch = layer.structures.get("graph"), data.get("patch")
+    if not isinstance(graph, PatchGraph) or type(patch) is not int or not 0 <= patch < graph.grid[0] * graph.grid[1]:
         return None
     row = _row(graph, patch)
-    return None if row is None else {"values": pack(row.numpy(), "f32")}
+    return None if row is None else pack(row.numpy(), "f32")
+
+
+def _heads_answer(layer: Layer, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    found = layer.structures.get("hypergraph")
+    return head_maps(found) if isinstance(found, SoftHypergraph) else None
+
+
+_ANSWERS: Mapping[str, Callable[[Layer, Mapping[str, Any]], dict[str, Any] | None]] = {"row": _row_answer, "heads": _heads_answer}
 
 
 def _row(graph: PatchGraph, patch: int) -> Tensor | None:

@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from explorer import examples, runtime, service
-from explorer.canvas import Mailbox, Stage, answer, script, style
+from explorer.canvas import Mailbox, Stage, answer, lost, script, style
 from explorer.exhibit import BadRequest, Exhibit, Wing
 from explorer.exhibits import catalogue, of_wing
 from explorer.gallery import Gallery, header
@@ -146,7 +146,9 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
         demo.load(_opener(wing), None, [stage], queue=False, show_progress="hidden", api_visibility="private")
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         model: dict[str, Any] = {**quiet, "concurrency_id": runtime.MODEL_QUEUE, "concurrency_limit": runtime.MODEL_WORKERS}
-        stage.run(_asked_run, None, [stage, mailbox], trigger_mode="always_last", **model)
+        # The stage itself holds questions back: Gradio's "always_last" would send the data of the first one again.
+        ran = stage.run(_asked_run, None, [stage, mailbox], trigger_mode="multiple", **model)
+        ran.failure(None, None, None, js=lost("run"), queue=False, api_visibility="private")
         for name, ask in (
             ("cut", service.cut),
             ("layout", service.lay_out),
@@ -154,7 +156,8 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
             ("bundle", service.bundle),
             ("experiment", service.experiment),
         ):
-            getattr(stage, name)(_asker(name, ask), None, [mailbox], trigger_mode="always_last", **model)
+            asked = getattr(stage, name)(_asker(name, ask), None, [mailbox], trigger_mode="multiple", **model)
+            asked.failure(None, None, None, js=lost(name), queue=False, api_visibility="private")
         intake.input(_uploader(wing), [intake, stage], [stage, mailbox, intake], trigger_mode="always_last", **model)
 
 

@@ -21,11 +21,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models.checkpoints import load_strict, read_state
+from models.checkpoints import CheckpointError, load_strict, read_state
+from models.hypergraphs import conv_vit
+from models.hypergraphs.yolov13 import YOLOv13
 from models.image_graphs import greedyvig, mobilevig, vig
 from models.image_graphs.swappable import CONSTRUCTORS, SwappableViG
 
 WEIGHTS = Path(__file__).parent / "weights"
+LABELS = Path(__file__).parent / "labels"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -116,6 +119,14 @@ ENTRIES: dict[str, Entry] = {
         mobilevig.MobileViG, local_blocks=(1,), local_channels=(16,), global_blocks=(1, 2), global_channels=(64, 128), emb_dims=128,
         distillation=False, drop_path=0.0, layer_scale=0.1, stem_strides=(2, 1),
     ),
+    "softvit_plain": _micro(conv_vit.plain),
+    "softvit_dense": _micro(conv_vit.dense, num_hyperedges=8, num_heads=4),
+    "softvit_sparse": _micro(conv_vit.sparse, num_dyn_hyperedges=16, top_k=4, num_fixed_hyperedges=4, num_heads=8),
+    "softvit_diverse": _micro(conv_vit.dense, num_hyperedges=8, num_heads=1),
+    "yolov13_micro": Entry(
+        YOLOv13, {"width": 0.125, "depth": 0.5, "max_channels": 1024, "num_hyperedges": 4, "large": False, "nc": 7},
+        Preparation(192, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    ),
     **_official(),
 }  # fmt: skip
 
@@ -136,7 +147,9 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
     Args:
         weights: a checkpoint in the published format. `trusted` allows .pt/.pth files beside .safetensors. Without it
             the shipped weights are taken, or for a published configuration the file of this name in the folder that the
-            environment variable HYPERSCOPE_WEIGHTS names (its owner is trusted).
+            environment variable HYPERSCOPE_WEIGHTS names (its owner is trusted). The classes of a checkpoint are named by
+            `<name>.labels.json` or `labels.json` beside it (a list, or a mapping from number to name); those with 1000
+            classes and neither file are named as in ImageNet-1k.
 
     Raises:
         KeyError: no such name.
@@ -160,7 +173,26 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
     if state is not None:
         load_strict(model, state)
     model.eval().requires_grad_(False)
-    return Loaded(name, model, entry.preparation, tuple(card.get("labels", ())), path is not None, card)
+    labels = tuple(card.get("labels", ()))
+    if path is not None and "num_classes" in changes:
+        labels = _labels(path.parent, name, changes["num_classes"])
+    return Loaded(name, model, entry.preparation, labels, path is not None, card)
+
+
+def _labels(folder: Path, name: str, count: int) -> tuple[str, ...]:
+    """Names of the classes of a checkpoint that the user supplies; empty when nobody tells them."""
+    own = next((path for path in (folder / f"{name}.labels.json", folder / "labels.json") if path.exists()), None)
+    if own is None:
+        return tuple(json.loads((LABELS / "imagenet1k.json").read_text(encoding="utf-8"))["labels"]) if count == 1000 else ()
+    try:
+        found = json.loads(own.read_text(encoding="utf-8"))
+        listed = found if isinstance(found, list) else [found[str(i)] for i in range(len(found))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{own.name} must be a list of names, or a mapping from the numbers 0, 1, … to names") from error
+    if len(listed) != count:
+        raise CheckpointError(f"{own.name} names {len(listed)} classes, but the checkpoint of {name} has {count}")
+    texts = [str(label) for label in listed]
+    return tuple(f"{text} ({i})" if texts.count(text) > 1 else text for i, text in enumerate(texts))
 
 
 def _own_checkpoint(name: str) -> Path | None:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torch import nn
 
+from models import zoo
 from models.checkpoints import CheckpointError, load_strict, read_state, unwrap
 
 
@@ -333,3 +334,51 @@ def test_long_lists_are_cut_after_ten():
     state = {**model.state_dict(), **{f"extra{i}": torch.zeros(1) for i in range(25)}}
     with pytest.raises(CheckpointError, match=r"25 unknown to the model: extra0, .*extra9 and 15 more\.$"):
         load_strict(model, state)
+
+
+# ------------------------------------------------------------------------------------------------- names of the classes
+
+
+@pytest.fixture
+def supplied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Path]:
+    """A checkpoint of a published configuration with so many classes, in the folder of the user's own weights."""
+
+    def make(classes: int) -> Path:
+        model = zoo.build("mobilevig_ti", num_classes=classes)
+        save_file(model.state_dict(), tmp_path / "mobilevig_ti.safetensors")
+        monkeypatch.setenv("HYPERSCOPE_WEIGHTS", str(tmp_path))
+        return tmp_path
+
+    return make
+
+
+def test_a_thousand_classes_have_the_names_of_imagenet(supplied: Callable[[int], Path]) -> None:
+    supplied(1000)
+    labels = zoo.load("mobilevig_ti").labels
+    assert len(set(labels)) == 1000
+    assert [labels[i] for i in (0, 281, 779, 999)] == ["tench", "tabby cat", "school bus", "toilet paper"]
+
+
+def test_a_file_beside_the_checkpoint_names_its_classes(supplied: Callable[[int], Path]) -> None:
+    folder = supplied(3)
+    assert zoo.load("mobilevig_ti").labels == (), "nobody knows their names"
+    (folder / "labels.json").write_text(json.dumps({"0": "oak", "2": "elm", "1": "oak"}))
+    assert zoo.load("mobilevig_ti").labels == ("oak (0)", "oak (1)", "elm")
+    (folder / "mobilevig_ti.labels.json").write_text(json.dumps(["a", "b", "c"]))
+    assert zoo.load("mobilevig_ti").labels == ("a", "b", "c"), "the model's own file comes first"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('["a", "b"]', "labels.json names 2 classes, but the checkpoint of mobilevig_ti has 3"),
+        ('{"a": 0, "b": 1, "c": 2}', "labels.json must be a list of names"),
+        ("7", "labels.json must be a list of names"),
+        ("{", "labels.json must be a list of names"),
+        ('{"0": "a", "1": "b", "3": "c"}', "labels.json must be a list of names"),
+    ],
+)
+def test_a_file_of_names_that_does_not_fit_is_refused(supplied: Callable[[int], Path], text: str, reason: str) -> None:
+    (supplied(3) / "labels.json").write_text(text)
+    with pytest.raises(CheckpointError, match=reason):
+        zoo.load("mobilevig_ti")

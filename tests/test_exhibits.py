@@ -26,11 +26,13 @@ from explorer import examples, exhibits, gallery, payload, runtime, service
 from explorer.diagnostics.measure import catalogue as words
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Layer, Scene
 from explorer.exhibits import catalogue
-from explorer.exhibits.image_graphs.look import RANDOM_WEIGHTS, constructors
+from explorer.exhibits.image_graphs.look import constructors
+from explorer.looking import RANDOM_WEIGHTS
 from explorer.views.arrays import unpack
 from models import zoo
 from models.image_graphs.edits import without_edges, without_patches
 from models.structures import Aggregation, PatchGraph, Prediction, Rule
+from training import detection, soft_hyperedges
 from training.image_graphs import NAMES
 from training.loop import ship
 
@@ -106,10 +108,15 @@ def assert_valid(text: str, exhibit: Exhibit, scene: Scene, controls: Controls) 
     assert shown.size == (found["picture"]["side"],) * 2 == scene.shown.shape[:2]
     assert len(found["layers"]) == len(scene.layers) > 0
     assert len({layer["name"] for layer in found["layers"]}) == len(found["layers"])
+    measures = unpack(found["measures"])
+    assert list(measures["layers"]) == [layer.name for layer in scene.layers]
+    grids = set()
     for layer, source in zip(found["layers"], scene.layers, strict=True):
         assert_layer(layer, source)
-        assert {m["key"] for m in layer["measures"]} <= set(found["measures"])
-    assert set(found["measures"]) <= set(words())
+        assert {m["key"] for m in measures["layers"][source.name]} <= set(measures["words"])
+        assert (layer["colour"] is None) == (tuple(layer["grid"]) in grids), "the colours stand with the first layer of a grid"
+        grids.add(tuple(layer["grid"]))
+    assert set(measures["words"]) <= set(words())
     assert_prediction(found["prediction"])
     for prediction in found["extras"].get("predictions", {}).values():
         assert_prediction(prediction)
@@ -138,7 +145,7 @@ def assert_layer(layer: dict[str, Any], source: Layer) -> None:
             assert np.isfinite(unpack(layer[name])).all()
     assert (layer["distance"] is None) == (graph.distance is None)
     assert (layer["share"] is None) == (not isinstance(source.structures.get("aggregation"), Aggregation))
-    assert unpack(layer["colour"]).shape == (patches, 3)
+    assert layer["colour"] is None or unpack(layer["colour"]).shape == (patches, 3)
     if layer["pca"] is not None:
         assert unpack(layer["pca"]["points"]).shape == (patches, 2)
         assert 0 <= sum(layer["pca"]["explained"]) <= 1 + 1e-5
@@ -669,6 +676,7 @@ CARD = (
     "sha256",
     "date",
 )
+TRAINED = (*NAMES, *soft_hyperedges.SHIPPED, detection.NAME)
 FLOOR = {"swappable_dagc": 0.86, "swappable_knn": 0.86, "swappable_svga": 0.86}  # what two CPU cores reach on CIFAR-10
 
 
@@ -679,10 +687,10 @@ def shipped(name: str) -> Any:
 
 
 def test_the_networks_of_the_zoo_that_need_training_are_trained() -> None:
-    assert set(NAMES) == {name for name, entry in zoo.ENTRIES.items() if not entry.published}
+    assert set(TRAINED) == {name for name, entry in zoo.ENTRIES.items() if not entry.published}
 
 
-@pytest.mark.parametrize("name", [shipped(name) for name in NAMES])
+@pytest.mark.parametrize("name", [shipped(name) for name in (*NAMES, *soft_hyperedges.SHIPPED)])
 def test_weights_ship_with_a_card_that_says_where_they_come_from(name: str) -> None:
     path = zoo.WEIGHTS / f"{name}.safetensors"
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -692,7 +700,7 @@ def test_weights_ship_with_a_card_that_says_where_they_come_from(name: str) -> N
     assert card["bytes"] == path.stat().st_size < 10 * 2**20
     assert FLOOR.get(name, 0.75) <= card["test_accuracy"] <= 1
     assert all(type(seed) is int for seed in card["seeds"])
-    assert card["command"].startswith("python -m training.image_graphs ")
+    assert card["command"].startswith(f"python -m training.{'image_graphs' if name in NAMES else 'soft_hyperedges'} ")
     assert card["command"].endswith(name)
     assert datetime.date.fromisoformat(card["date"]) <= datetime.date.today()
     assert card["model"] == json.loads(json.dumps(zoo.ENTRIES[name].describe()))
@@ -703,12 +711,29 @@ def test_weights_ship_with_a_card_that_says_where_they_come_from(name: str) -> N
     assert sum(p.numel() for p in loaded.model.parameters()) == card["parameters"] <= 2_000_000
 
 
+@pytest.mark.parametrize("name", [shipped(detection.NAME)])
+def test_the_detector_ships_with_a_card_that_says_what_it_finds(name: str) -> None:
+    path = zoo.WEIGHTS / f"{name}.safetensors"
+    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert [field for field in CARD if field != "test_accuracy" and not card.get(field)] == []
+    assert card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert card["bytes"] == path.stat().st_size < 10 * 2**20
+    assert 0.5 <= card["test_ap50"] <= 1
+    assert max(map(abs, card["measured"]["loudness"])) > 0.02, "the hypergraph is heard in at least one place"
+    assert card["command"].startswith("python -m training.detection ")
+    assert card["model"] == json.loads(json.dumps(zoo.ENTRIES[name].describe()))
+    loaded = zoo.load(name)
+    assert loaded.trained
+    assert loaded.labels == tuple(card["labels"])
+    assert sum(p.numel() for p in loaded.model.parameters()) == card["parameters"] <= 3_000_000
+
+
 def test_all_weights_together_are_small_and_nothing_else_lies_there() -> None:
     files = [path for path in zoo.WEIGHTS.rglob("*") if path.is_file() and path.name not in (".gitkeep", "README.md")]
     assert sum(path.stat().st_size for path in files) < 100 * 2**20
-    assert {path.stem for path in files} <= set(NAMES)
+    assert {path.stem for path in files} <= set(TRAINED)
     assert {path.suffix for path in files} <= {".safetensors", ".json"}
-    for name in NAMES:
+    for name in TRAINED:
         assert (zoo.WEIGHTS / f"{name}.safetensors").exists() == (zoo.WEIGHTS / f"{name}.json").exists()
 
 

@@ -26,11 +26,11 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer import examples, runtime, service
+from explorer import examples, payload, runtime, service
 from explorer.exhibit import BadRequest, Controls, Scene
 from explorer.exhibits import catalogue
 from explorer.exhibits.image_graphs import look
-from explorer.intake import IntakeError, data_uri
+from explorer.intake import IntakeError, webp_uri
 from explorer.runtime import Run, RunStore
 from explorer.service import Source
 from explorer.views.arrays import unpack
@@ -230,7 +230,7 @@ def test_the_api_takes_a_picture_as_base64() -> None:
     data = base64.b64encode(png(noise(1))).decode()
     plain, uri = service.answer_api(QUICK, data, {}), service.answer_api(QUICK, f"data:image/png;base64,{data}", {})
     assert plain == uri
-    assert plain["prediction"] == json.loads(json.dumps(service.compute(QUICK, service.visitors(noise(1)), controls_of(QUICK)).prediction))
+    assert plain["prediction"] == payload.plain(service.compute(QUICK, service.visitors(noise(1)), controls_of(QUICK)).prediction)
 
 
 def test_a_question_about_a_forgotten_example_is_answered_all_the_same() -> None:
@@ -522,7 +522,7 @@ def threads(count: int) -> ThreadPoolExecutor:
 
 def fingerprint(shown: np.ndarray, grid: tuple[int, int]) -> tuple[str, str]:
     """What an answer shows of its picture: the picture itself, and the colour of its patches."""
-    return hashlib.sha256(data_uri(shown, 82).encode()).hexdigest(), hashlib.sha256(patch_colours(shown, grid).tobytes()).hexdigest()
+    return hashlib.sha256(webp_uri(shown).encode()).hexdigest(), hashlib.sha256(patch_colours(shown, grid).tobytes()).hexdigest()
 
 
 def test_eight_visitors_at_once_never_see_each_others_picture() -> None:

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import io
 import json
+import math
 import os
 import pickle
 import subprocess
@@ -22,9 +23,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models import zoo
-from models.capture import capture
-from models.structures import PatchGraph
-from training import image_graphs
+from models.capture import Trace, capture
+from models.structures import HypergraphMessages, PatchGraph, Rule, SoftHypergraph
+from training import image_graphs, soft_hyperedges
 from training.data import CIFAR10_CLASSES, MEAN, STD, Pictures, augmented, cifar10, normalised
 from training.image_graphs import NAMES
 from training.loop import MatrixOptimiser, Recipe, evaluate, ship, train
@@ -261,6 +262,63 @@ def test_a_run_goes_on_exactly_where_it_stopped(tmp_path: Path) -> None:
     assert not (tmp_path / "cut" / "small.part").exists()
 
 
+def test_an_extra_loss_sees_the_structures_of_the_step_and_moves_the_weights(tmp_path: Path) -> None:
+    """A price on sharp hyperedges makes them softer than they would be; at a weight of 0 it changes nothing."""
+    seen: list[int] = []
+
+    def sharpness(trace: Trace) -> Tensor:
+        (hypergraph,) = trace.of(SoftHypergraph).values()
+        seen.append(hypergraph.participation.shape[0])
+        assert hypergraph.logits is not None
+        return hypergraph.logits.square().mean()
+
+    found, states = {}, {}
+    for name, weight, extra in (("none", 0.0, None), ("zero", 0.0, sharpness), ("strong", 100.0, sharpness)):
+        torch.manual_seed(0)
+        model = zoo.build("softvit_diverse")
+        recipe = Recipe(epochs=2, side=32, warm_up=0.01, extra_weight=weight)
+        train(name, model, TRAIN, TEST, recipe, tmp_path, extra=extra)
+        states[name] = model.state_dict()
+        with torch.no_grad(), capture(model) as trace:
+            model(normalised(TEST.pixels, 32))
+        found[name] = sharpness(trace).item()
+    assert seen == [64, *[128] * 4, 64, *[128] * 4, 64], "once per step, and once by this test"
+    assert all(torch.equal(states["none"][key], states["zero"][key]) for key in states["none"])
+    assert found["strong"] < 0.7 * found["none"]
+
+
+def test_a_run_with_an_extra_loss_goes_on_exactly_where_it_stopped(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=2, side=32, extra_weight=0.3)
+
+    def sparse() -> nn.Module:
+        torch.manual_seed(0)
+        return zoo.build("softvit_sparse")
+
+    whole, resumed = sparse(), sparse()
+    train("soft", whole, TRAIN, TEST, recipe, tmp_path / "whole", extra=soft_hyperedges.balance)
+    with pytest.raises(PowerCut):
+        train("soft", sparse(), TRAIN, TEST, recipe, tmp_path / "cut", prepare=cut_after(4), extra=soft_hyperedges.balance)
+    train("soft", resumed, TRAIN, TEST, recipe, tmp_path / "cut", extra=soft_hyperedges.balance)
+    for (name, one), two in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, two), name
+
+
+def test_a_checkpoint_from_before_a_setting_existed_is_gone_on_from(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, side=32)
+    train("small", network(), TRAIN, TEST, recipe, tmp_path)
+    saved = torch.load(tmp_path / "small.pt", weights_only=True)
+    del saved["recipe"]["extra_weight"]
+    torch.save(saved, tmp_path / "small.pt")
+    calls: list[int] = []
+
+    def counting(pixels: Tensor, side: int) -> Tensor:
+        calls.append(len(pixels))
+        return normalised(pixels, side)
+
+    train("small", network(), TRAIN, TEST, recipe, tmp_path, prepare=counting)
+    assert calls == [64]
+
+
 def test_a_finished_run_is_not_trained_again_and_another_recipe_starts_anew(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, side=32)
     train("small", network(), TRAIN, TEST, recipe, tmp_path)
@@ -355,11 +413,19 @@ def test_a_trained_network_sees_graphs_on_a_grid_of_sixteen() -> None:
         assert sum(p.numel() for p in model.parameters()) <= 2_000_000
 
 
-def test_the_command_explains_itself() -> None:
-    command = [sys.executable, "-m", "training.image_graphs", "--help"]
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("image_graphs", ("--limit", *NAMES)),
+        ("soft_hyperedges", ("--limit", *soft_hyperedges.NAMES)),
+        ("detection", ("--photos", "--without-hyperace")),
+    ],
+)
+def test_the_command_explains_itself(script: str, words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", f"training.{script}", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    for word in ("--data-dir", "--epochs", "--seed", "--runs", "--out", "--limit", *NAMES):
+    for word in ("--data-dir", "--epochs", "--seed", "--runs", "--out", *words):
         assert word in done.stdout
 
 
@@ -407,3 +473,67 @@ def test_a_checkpoint_holds_no_code(tmp_path: Path) -> None:
     with pytest.raises(pickle.UnpicklingError):
         train("small", network(), TRAIN, TEST, Recipe(epochs=1, side=32), tmp_path)
     assert not canary.exists()
+
+
+# ------------------------------------------------------------------------------------------------------- soft hyperedges
+
+
+def test_the_variants_differ_in_their_hyperedges_alone() -> None:
+    """Host weights of one seed are the same numbers in every variant, the plain one included."""
+    states = []
+    for name in soft_hyperedges.SHIPPED:
+        torch.manual_seed(0)
+        states.append({key: value for key, value in zoo.build(name).state_dict().items() if not key.startswith("soft_hgnn.")})
+    assert all(state.keys() == states[0].keys() for state in states)
+    shapes = [{key: value.shape for key, value in state.items()} for state in states]
+    assert all(shape == shapes[0] for shape in shapes)
+
+
+def test_soft_hyperedges_lie_on_sixteen_by_sixteen_patches_and_reach_the_prediction() -> None:
+    pixels = random_pictures(2).pixels
+    for name in soft_hyperedges.SHIPPED[1:]:
+        torch.manual_seed(0)
+        model = zoo.build(name).eval()
+        with torch.inference_mode(), capture(model) as trace:
+            whole = model(normalised(pixels, 64))
+        hypergraph = trace.of(SoftHypergraph)[soft_hyperedges.LAYER]
+        assert hypergraph.grid == (16, 16)
+        assert hypergraph.active().sum(1).tolist() == [8, 8]
+        edits = {soft_hyperedges.LAYER: lambda found: found.without_hyperedges(range(found.hyperedges))}
+        with torch.inference_mode(), capture(model, edits=edits):
+            without = model(normalised(pixels, 64))
+        assert (whole - without).abs().max() > 1e-3, name
+
+
+def test_what_is_measured_tells_alike_hyperedges_from_different_ones() -> None:
+    n, m = 64, 4
+    alike = torch.rand(2, n, 1).expand(-1, -1, m)
+    apart = torch.eye(m).repeat_interleave(n // m, 0).expand(2, -1, -1)
+    for participation, pairs, number in ((alike, 1.0, 1.0), (apart, -1 / 3, 3.0)):
+        hypergraph = SoftHypergraph(participation, (8, 8), Rule("soft", {}), prototypes=torch.eye(m).expand(2, -1, -1))
+        update = torch.ones(2, n, 3)
+        rows = soft_hyperedges._rows(hypergraph, HypergraphMessages(update, update, update, update))
+        assert rows["pair_correlation"].tolist() == pytest.approx([pairs] * 2, abs=1e-5)
+        assert rows["effective_number"].tolist() == pytest.approx([number] * 2, abs=1e-3)
+        assert rows["prototype_cosine"].tolist() == [0, 0]
+        assert rows["message_contrast"].tolist() == [0, 0]
+    assert rows["peak"].tolist() == [m, m]
+    assert rows["contrast"].tolist() == pytest.approx([math.sqrt(m - 1)] * 2)
+    assert rows["entropy"].tolist() == pytest.approx([math.log(n // m) / math.log(n)] * 2)
+
+
+def test_a_repeated_seed_is_told_in_the_card_of_the_first_and_does_not_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive_folder(tmp_path / "cifar-10-batches-py", **{name: pickle.dumps(batch(name, 32), protocol=2) for name in BATCHES})
+    places = ("--data-dir", tmp_path, "--epochs", 1, "--threads", 1, "--out", tmp_path / "out", "--runs", tmp_path / "runs")
+    names = ("softvit_diverse_s1", "softvit_diverse")  # in whatever order they finish
+    monkeypatch.setattr(sys, "argv", ["soft_hyperedges", *map(str, places), *names])
+    soft_hyperedges.main()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["softvit_diverse.json", "softvit_diverse.safetensors"]
+    card = json.loads((tmp_path / "out" / "softvit_diverse.json").read_text(encoding="utf-8"))
+    assert card["seeds"] == [0, 1]
+    assert [row["seed"] for row in card["spread"]] == [0, 1]
+    assert card["measured"] == card["spread"][0]
+    assert card["measured"]["pictures"] == 32
+    assert card["recipe"]["extra_weight"] == 0.3
+    assert card["command"] == "python -m training.soft_hyperedges --data-dir DIR --epochs 1 --seed 0 softvit_diverse"
+    assert soft_hyperedges.split("softvit_dense_s2") == ("softvit_dense", 2)

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from explorer import service
+from explorer.exhibits import catalogue
 from explorer.views import space
-from explorer.views.arrays import TYPES, pack, pack_scaled, unpack
+from explorer.views.arrays import TYPES, pack, pack_json, pack_scaled, unpack
 from explorer.views.edges import edges, positions
 from explorer.views.patch_graph import CANDIDATES, half_roll_sample, layer_payload, patch_colours, rule_payload, won_share
 from explorer.views.space import LAYOUTS, layout, pca, umap
@@ -53,9 +55,9 @@ def test_floats_travel_unchanged(values: np.ndarray) -> None:
     np.testing.assert_array_equal(unpack(json.loads(json.dumps(pack(values, "f32")))), values)
 
 
-@given(finite, st.sampled_from([8, 16]))
-def test_scaled_floats_are_as_close_as_is_said(values: np.ndarray, bits: int) -> None:
-    packed = json.loads(json.dumps(pack_scaled(values, bits), allow_nan=False))
+@given(finite, st.sampled_from([8, 12, 16]), st.booleans())
+def test_scaled_floats_are_as_close_as_is_said(values: np.ndarray, bits: int, sorted_rows: bool) -> None:
+    packed = json.loads(json.dumps(pack_scaled(values, bits, sorted_rows=sorted_rows), allow_nan=False))
     assert packed["type"] == f"q{bits}"
     found = unpack(packed).astype(np.float64)
     assert found.shape == values.shape
@@ -68,10 +70,34 @@ def test_scaled_floats_are_as_close_as_is_said(values: np.ndarray, bits: int) ->
 
 def test_both_ends_of_a_scale_are_exact() -> None:
     values = np.array([-2.5, 0.1, 7.25], np.float32)
-    for bits in (8, 16):
+    for bits in (8, 12, 16):
         found = unpack(pack_scaled(values, bits))
         assert (found[0], found[2]) == (-2.5, 7.25)
     np.testing.assert_array_equal(unpack(pack_scaled(np.full((2, 3), 4.5))), np.full((2, 3), 4.5))
+
+
+def test_what_repeats_becomes_short_and_comes_back() -> None:
+    prefix = np.zeros((256, 21), np.uint8)
+    prefix[:, :6] = 1
+    random = np.random.default_rng(0)
+    rows = np.sort(random.random((256, 21)), axis=1)
+    few = random.choice(random.random(200), (256, 21))
+    for packed, raw, share in ((pack(prefix, "u8"), prefix.nbytes, 0.05), (pack_scaled(few), 2 * few.size, 0.6)):
+        assert len(packed["data"]) < share * raw * 4 / 3
+    assert pack_scaled(few)["coding"] == "levels"
+    np.testing.assert_array_equal(unpack(pack(prefix, "u8")), prefix)
+    assert np.abs(unpack(pack_scaled(few)) - few).max() <= np.ptp(few) / 131070 * 1.01
+    steps, plain = pack_scaled(rows, 12, sorted_rows=True), pack_scaled(rows, 12)
+    np.testing.assert_array_equal(unpack(steps), unpack(plain))
+    assert len(steps["data"]) < 0.8 * len(plain["data"])
+    assert (np.diff(unpack(steps), axis=1) >= 0).all(), "rounding never turns an order round"
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_texts_travel_unchanged(value: Any) -> None:
+    assert unpack(json.loads(json.dumps(pack_json(value)))) == value
 
 
 def test_bytes_are_little_endian_in_raster_order() -> None:
@@ -321,6 +347,12 @@ def test_umap_is_reproducible_and_leaves_the_threads_alone() -> None:
 
 def test_every_limit_belongs_to_a_method() -> None:
     assert set(space.MOST_PATCHES) <= {*LAYOUTS, "umap"}
+
+
+@pytest.mark.parametrize("slug", list(catalogue()[0]))
+def test_a_payload_of_what_ships_stays_below_its_budget(slug: str) -> None:
+    size = len((service.trace(slug) or "").encode())
+    assert size <= 120_000, f"{size} bytes"
 
 
 def test_a_payload_of_every_constructor_is_plain_json() -> None:

@@ -7,7 +7,8 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from models.capture import Trace, capture
 from training.data import Pictures, augmented, normalised
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained how. `side` is the input size in pixels."""
+    """What is trained how. `side` is the input size in pixels; `extra_weight` multiplies the loss besides the labels' (see `train`)."""
 
     epochs: int
     batch: int = 128
@@ -33,6 +35,7 @@ class Recipe:
     label_smoothing: float = 0.1
     warm_up: float = 0.1
     seed: int = 0
+    extra_weight: float = 0.0
 
 
 class MatrixOptimiser:
@@ -83,10 +86,52 @@ def train(
     recipe: Recipe,
     runs: Path,
     prepare: Callable[[Tensor, int], Tensor] = normalised,
+    extra: Callable[[Trace], Tensor] | None = None,
 ) -> dict:
-    """Train, or go on from the last finished epoch in `runs`; returns {"test_accuracy", "epochs", "history", …}."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
+    """Train a classifier, or go on from the last finished epoch in `runs`; returns {"test_accuracy", "epochs", "history", …}.
+
+    Args:
+        extra: a loss [] of the structures that the model's parts returned in this step, added `recipe.extra_weight` times.
+    """
+    device = _device()
+    steps = len(train_set.labels) // recipe.batch
+
+    def losses(generator: torch.Generator) -> Iterator[Tensor]:
+        order = torch.randperm(len(train_set.labels), generator=generator)
+        for step in range(steps):
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            x = prepare(augmented(train_set.pixels[chosen], generator), recipe.side).to(device)
+            y = train_set.labels[chosen].to(device)
+            with torch.autocast(device.type, torch.bfloat16), capture(model) if extra is not None else nullcontext() as trace:
+                logits = model(x)
+            loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+            if extra is not None and trace is not None:
+                loss = loss + recipe.extra_weight * extra(trace)
+            yield loss
+
+    def assess() -> dict[str, float]:
+        return {"test_accuracy": evaluate(model, test_set, recipe, prepare)}
+
+    result = fit(name, model, losses, steps, assess, recipe, runs)
+    return {"test_accuracy": evaluate(model, test_set, recipe, prepare, precise=True), **result}
+
+
+def fit(
+    name: str,
+    model: nn.Module,
+    losses: Callable[[torch.Generator], Iterator[Tensor]],
+    steps: int,
+    assess: Callable[[], dict[str, float]],
+    recipe: Recipe,
+    runs: Path,
+) -> dict:
+    """Take the steps of every epoch that is not yet in `runs`; returns {"epochs", "cpu_seconds", "history"}.
+
+    Args:
+        losses: one epoch: a loss [] of the model for each of its `steps`, drawn with the given generator and no other.
+        assess: what is noted after an epoch, as shares from 0 to 1.
+    """
+    model.to(_device())
     # Muon's flat views need the plain layout of the weights; channels-last pictures alone are enough for fast kernels
     for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()
@@ -96,38 +141,30 @@ def train(
     start, history, spent = 0, [], 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
-        if saved["recipe"] == asdict(recipe):
+        if Recipe(**saved["recipe"]) == recipe:  # settings that are younger than the checkpoint had their defaults
             with torch.no_grad():
                 for key, value in model.state_dict().items():
                     value.copy_(saved["model"][key])
             optimiser.restore(saved["optimiser"])
             start, history, spent = saved["epoch"], saved["history"], saved["cpu_seconds"]
 
-    steps = len(train_set.labels) // recipe.batch
-    total = steps * recipe.epochs
     with _bar() as bar:
         for epoch in range(start, recipe.epochs):
             task = bar.add_task(f"{name} epoch {epoch + 1}/{recipe.epochs}", total=steps, loss=float("nan"))
             generator = torch.Generator().manual_seed(recipe.seed * 10_000 + epoch)
             torch.manual_seed(recipe.seed * 10_000 + epoch)
-            order = torch.randperm(len(train_set.labels), generator=generator)
             model.train()
             begun = time.process_time()
-            for step in range(steps):
-                chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-                x = prepare(augmented(train_set.pixels[chosen], generator), recipe.side).to(device)
-                y = train_set.labels[chosen].to(device)
-                with torch.autocast(device.type, torch.bfloat16):
-                    logits = model(x)
-                loss = F.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+            for step, loss in enumerate(losses(generator)):
                 loss.backward()
-                optimiser.step(_schedule((epoch * steps + step) / total, recipe.warm_up))
+                optimiser.step(_schedule((epoch * steps + step) / (steps * recipe.epochs), recipe.warm_up))
                 bar.update(task, advance=1, loss=loss.item())
             spent += time.process_time() - begun
-            accuracy = evaluate(model, test_set, recipe, prepare)
-            history.append({"epoch": epoch + 1, "test_accuracy": accuracy, "loss": loss.item()})
+            found = assess()
+            history.append({"epoch": epoch + 1, **found, "loss": loss.item()})
             bar.remove_task(task)
-            print(f"{name} epoch {epoch + 1}/{recipe.epochs}: test accuracy {100 * accuracy:.2f} %", flush=True)
+            told = ", ".join(f"{key.replace('_', ' ')} {100 * value:.2f} %" for key, value in found.items())
+            print(f"{name} epoch {epoch + 1}/{recipe.epochs}: {told}", flush=True)
             torch.save(
                 {
                     "recipe": asdict(recipe),
@@ -140,12 +177,11 @@ def train(
                 checkpoint.with_suffix(".part"),
             )
             checkpoint.with_suffix(".part").replace(checkpoint)
-    return {
-        "test_accuracy": evaluate(model, test_set, recipe, prepare, precise=True),
-        "epochs": recipe.epochs,
-        "cpu_seconds": round(spent),
-        "history": history,
-    }
+    return {"epochs": recipe.epochs, "cpu_seconds": round(spent), "history": history}
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _schedule(progress: float, warm_up: float) -> float:

@@ -64,7 +64,7 @@
   }
 
   /** True when the instrument draws this setting, because it answers it in the browser. */
-  const answeredHere = (store, name) => store.layers.some((layer) => HS.instrumentOf(layer).settings(layer).includes(name));
+  const answeredHere = (store, name) => store.layers.some((layer) => HS.instrumentOf(layer).settings(layer, store).includes(name));
 
   /** `when` = {other control: value or list of values}: the widget only means something then. */
   function isMeant(widget, values) {

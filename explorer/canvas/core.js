@@ -8,6 +8,7 @@
  *   .layer                          the layer of look.layer (object of payload.layers)
  *   .set(change)                    change part of the look; `rule` merges key by key, `rule: null` empties it
  *   .setHover({layer, patch, side}) side: "target" (a patch of layer.grid) or "key" (a cell of layer.keyGrid); null clears
+ *   .hoverEdge .setHoverEdge(edge, layerIndex?)   the hyperedge under the pointer, {layer, edge} or null; changes "hover" too
  *   .load(payload)                  a new payload: look is kept as far as it still means something
  *   .subscribe(fn)                  fn(Set of changed keys) → unsubscribe. Keys are those of look, plus "hover", "cuts",
  *                                   "payload", "answer". Calls are collected: one per turn of the event loop
@@ -20,6 +21,7 @@
  *   .pins(layerIndex)               the pins on this layer's grid
  *   .togglePin(patch, layerIndex?)  pin or unpin
  *   .cuts .toggleCutPatch(patch, kind) .cutEdgesOf(patch) .isCut(layerIndex, target, source) .clearCuts()
+ *   .cutList.toggleWhole(kind, number, layerName) .hasWhole(…)   a whole part of one layer, by its number (a hyperedge)
  *   .ask(name, data)                sends a question to the page; returns its request number, null without a server
  *   .onAnswer(kind, fn)             fn(answer, request) for the newest request of that kind; kind "refusal" gets
  *                                   {name, message}; returns unsubscribe. Arrays inside answers are decoded
@@ -30,7 +32,9 @@
  *   .permalink()                    Promise of the address of this state
  * HS.instrument({kind, check(layer), base(ctx, pane, store, env), overlay(ctx, pane, store, env), thumb(ctx, frame, store, i),
  *   legend(store) → {entries, facts}, sentence(store), invitation, settings(layer), section(store), lookInputs(store, set),
- *   cutKinds}) registers how layers of one kind are drawn and spoken of: see instruments/graph.js, the first of them
+ *   cutKinds, cutRows?(store), cutHint?, strip?(store), asJson?(store), asCsv?(store), reads?}) registers how layers of one kind are drawn and spoken of: see
+ *   instruments/graph.js, the first of them. cutRows: [{mark, kinds, pressed(kind), toggle(kind)}], rows of buttons under the
+ *   prediction beside those of the pins. strip: {element, draw(changed), destroy()}, small pictures beside the large one
  * HS.lookField(name, default, check)   a further field of the look (it travels in links)
  * HS.panel({name, title, kind?, available(store), mount(el, store) → {draw(changedKeys), resize(), destroy()}})
  *   registers a linked view, offered on layers of its kind ("graph" unless said; "any": on all). It is mounted when its tab
@@ -43,38 +47,78 @@ const HS = {};
 
   const VERSION = 1;
   const MAX_PINS = 26;
-  const ARRAY_TYPES = { u8: Uint8Array, u16: Uint16Array, i32: Int32Array, f32: Float32Array, q8: Uint8Array, q16: Uint16Array };
+  const ARRAY_TYPES = { u8: Uint8Array, u16: Uint16Array, i32: Int32Array, f32: Float32Array, q8: Uint8Array, q12: Uint16Array, q16: Uint16Array };
+
+  const CODINGS = [undefined, "deflate", "steps", "levels"]; // how the bytes of an array were made shorter
 
   /** Something cannot be shown. The message is for the visitor: what is wrong and what to do next. */
   class Refusal extends Error {}
 
   // ------------------------------------------------------------------------------------------------------- decoding
 
+  const MOST_TEXT = 1 << 22; // bytes of a packed text
+  const damagedData = (where, what) => new Refusal(`The data of this picture is damaged (${where}${what}). Run it again.`);
+
+  /** The bytes of base64 text, inflated when they travelled deflated; never more than `most`. */
+  function bytesOf(item, most, where) {
+    try {
+      const bytes = Uint8Array.from(atob(item.data), (character) => character.charCodeAt(0));
+      return item.coding ? HS.inflate(bytes, most) : bytes;
+    } catch {
+      throw damagedData(where, "");
+    }
+  }
+
   /** {type, shape, data} → typed array with `.shape`. */
   function decodeArray(item, where) {
     const Type = ARRAY_TYPES[item.type];
-    if (!Type || !Array.isArray(item.shape)) throw new Refusal(`The data of this picture is of an unknown kind (${where}). Reload the page.`);
-    const text = atob(item.data);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-    const expected = item.shape.reduce((a, b) => a * b, 1);
-    if (bytes.length !== expected * Type.BYTES_PER_ELEMENT) {
-      throw new Refusal(`The data of this picture is damaged (${where} has ${bytes.length} bytes for ${expected} numbers). Run it again.`);
+    if (!Type || !Array.isArray(item.shape) || !CODINGS.includes(item.coding)) {
+      throw new Refusal(`The data of this picture is of an unknown kind (${where}). Reload the page.`);
     }
-    const codes = new Type(bytes.buffer);
-    const array = item.type[0] === "q" ? unquantised(codes, item.low, item.high, item.type === "q8" ? 255 : 65535) : codes;
+    const count = item.shape.reduce((a, b) => a * b, 1);
+    const size = count * Type.BYTES_PER_ELEMENT;
+    const bytes = bytesOf(item, size + 512, where);
+    const fits = item.coding === "levels" ? bytes.length > count && (bytes.length - count) % 2 === 0 : bytes.length === size;
+    if (!fits) throw damagedData(where, ` has ${bytes.length} bytes for ${count} numbers`);
+    const codes = item.coding === "steps" ? summed(bytes, item.shape[item.shape.length - 1]) : item.coding === "levels" ? listed(bytes, count) : new Type(bytes.buffer);
+    const array = item.type[0] === "q" ? unquantised(codes, item.low, item.high, 2 ** Number(item.type.slice(1)) - 1) : codes;
     array.shape = item.shape;
     return array;
   }
 
-  /** Floats that travelled in 8 or 16 bits. */
+  /** Whole numbers that travelled as steps along the last axis: first all low bytes, then all high bytes. */
+  function summed(bytes, width) {
+    const n = bytes.length / 2;
+    const codes = new Uint16Array(n);
+    for (let i = 0; i < n; i++) codes[i] = bytes[i] + (bytes[n + i] << 8) + (i % width ? codes[i - 1] : 0);
+    return codes;
+  }
+
+  /** Whole numbers of which there are few: their numbers in the list that follows. */
+  function listed(bytes, count) {
+    const levels = new Uint16Array(bytes.slice(count).buffer);
+    return Uint16Array.from(bytes.subarray(0, count), (number) => levels[number]);
+  }
+
+  /** Floats that travelled in 8, 12 or 16 bits. */
   function unquantised(codes, low, high, top) {
     return Float32Array.from(codes, (code) => low + ((high - low) * code) / top);
   }
 
-  /** Replaces every encoded array inside a plain value. */
+  /** A value that travelled as deflated JSON. */
+  function decodeJson(item, where) {
+    const bytes = bytesOf(item, MOST_TEXT, where);
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch {
+      throw damagedData(where, "");
+    }
+  }
+
+  /** Replaces everything that is packed inside a plain value. */
   function decodeDeep(value, where) {
     if (value === null || typeof value !== "object") return value;
+    if (typeof value.data === "string" && value.type === "json") return decodeJson(value, where);
     if (typeof value.data === "string" && typeof value.type === "string" && value.shape) return decodeArray(value, where);
     if (Array.isArray(value)) return value.map((item, i) => decodeDeep(item, `${where} ${i + 1}`));
     for (const key of Object.keys(value)) value[key] = decodeDeep(value[key], `${where} ${key}`);
@@ -90,7 +134,7 @@ const HS = {};
     }
   }
 
-  function checkLayer(layer, words) {
+  function checkLayer(layer, { words = {}, layers = {} }) {
     layer.kind = layer.kind || "graph";
     if (!instruments.has(layer.kind)) {
       throw new Refusal(`This page cannot draw the layer “${layer.label}” (${layer.kind}): the page and its data come from different versions of Hyperscope. Reload the page.`);
@@ -100,8 +144,19 @@ const HS = {};
       requireShape(layer, "colour", [layer.grid[0] * layer.grid[1], 3], true);
     }
     layer.maps = layer.maps || {};
-    layer.measures = (layer.measures || []).map((measure) => ({ ...words[measure.key], ...measure }));
+    layer.measures = (layers[layer.name] || []).map((measure) => ({ ...words[measure.key], ...measure }));
     instruments.get(layer.kind).check(layer);
+  }
+
+  /** The colours of the patches stand with the first layer of a grid. */
+  function shareColours(layers) {
+    const known = new Map();
+    for (const layer of layers) {
+      if (!layer.grid) continue;
+      const grid = layer.grid.join();
+      if (layer.colour) known.set(grid, layer.colour);
+      else layer.colour = known.get(grid) || null;
+    }
   }
 
   /** Payload string → payload object with typed arrays. Throws HS.Refusal with a plain sentence. */
@@ -119,6 +174,7 @@ const HS = {};
       throw new Refusal("This model returned nothing to look at. Choose another model or picture.");
     }
     payload = decodeDeep(payload, "payload");
+    shareColours(payload.layers);
     payload.layers.forEach((layer) => checkLayer(layer, payload.measures || {}));
     const lists = ["examples", "prediction", "notes", "story", "views", "cuts"];
     for (const name of lists) payload[name] = payload[name] || [];
@@ -334,6 +390,12 @@ const HS = {};
         }
         index();
       },
+      toggleWhole(kind, number, layer) {
+        const rest = cuts.filter((cut) => !(cut.kind === kind && cut.layer === layer && cut.number === number));
+        cuts = rest.length < cuts.length ? rest : [...cuts, { layer, kind, pairs: [[number, -1]], number, name: layer }];
+        index();
+      },
+      hasWhole: (kind, number, layer) => cuts.some((cut) => cut.kind === kind && cut.layer === layer && cut.number === number),
       hasPatch: (patch, kind) => cuts.some((cut) => cut.kind === kind && cut.patch === patch && cut.grid === store.layer.grid.join()),
       isCut(layerIndex, target, source) {
         if (cuts.length === 0) return false;
@@ -378,6 +440,7 @@ const HS = {};
         return (payload.extras.predictions || {})[store.layer.name] || payload.prediction;
       },
       hover: null,
+      hoverEdge: null,
       touch: bell.touch,
       subscribe: bell.subscribe,
 
@@ -394,11 +457,17 @@ const HS = {};
         store.hover = hover && { side: "target", ...hover };
         bell.touch("hover");
       },
+      setHoverEdge(edge, layer = look.layer) {
+        const old = store.hoverEdge;
+        if (edge === null ? old === null : old !== null && old.edge === edge && old.layer === layer) return;
+        store.hoverEdge = edge === null ? null : { layer, edge };
+        bell.touch("hover");
+      },
       load(next) {
         const before = payload;
         payload = next;
         graphs = new Map();
-        store.hover = null;
+        store.hover = store.hoverEdge = null;
         store.cutList.clear();
         const sameGrid = before.layers[anchor.layer] && next.layers[anchor.layer] && String(before.layers[anchor.layer].grid) === String(next.layers[anchor.layer].grid);
         if (!sameGrid) anchor = { layer: 0, pins: [] };

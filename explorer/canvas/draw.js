@@ -62,6 +62,16 @@
     return [0, 2.5, -2.5].map((turn) => [x + size * Math.cos(angle + turn), y + size * Math.sin(angle + turn)]);
   }
 
+  /** An edge as a blade: wide where it starts, a point where it ends, so that a bundle of thin edges shows its direction. */
+  function blade(path, [x1, y1, bx, by, x2, y2], width) {
+    const far = Math.hypot(bx - x1, by - y1) || 1;
+    const [nx, ny] = [((by - y1) / far) * (width / 2), ((x1 - bx) / far) * (width / 2)];
+    path.moveTo(x1 + nx, y1 + ny);
+    path.quadraticCurveTo(bx + nx / 2, by + ny / 2, x2, y2);
+    path.quadraticCurveTo(bx - nx / 2, by - ny / 2, x1 - nx, y1 - ny);
+    path.closePath();
+  }
+
   function arrowHead(path, curve, size) {
     const [tip, left, right] = arrowPoints(curve, size);
     path.moveTo(...tip);
@@ -77,7 +87,8 @@
 
   /**
    * Edges in one colour (or by length), width and opacity by strength; drawn in a few batches whatever their number.
-   * @param style {colour, colourOf(e) → css, dash, width, alpha, arrows, halo, weight: the same for all edges}
+   * @param style {colour, colourOf(e) → css, dash, width, alpha, arrows, halo, taper, weight: the same for all edges}
+   *   `taper`: from wide at the source to a point at the target; an edge round the border is wide up to the border
    */
   function drawEdges(ctx, frame, layer, graph, edges, style) {
     const batches = new Map();
@@ -85,10 +96,11 @@
       const colour = style.colourOf ? style.colourOf(e) : style.colour;
       const weight = style.weight ?? edgeWeight(graph.strength[e]);
       const key = `${weight} ${graph.wrap[e]} ${colour}`;
-      if (!batches.has(key)) batches.set(key, { line: new Path2D(), heads: new Path2D(), colour, wrap: graph.wrap[e], weight });
+      if (!batches.has(key)) batches.set(key, { line: HS.newPath(ctx), thin: HS.newPath(ctx), heads: HS.newPath(ctx), colour, wrap: graph.wrap[e], weight });
       const batch = batches.get(key);
       const curves = edgeCurves(frame, layer, graph, e);
-      for (const piece of curves) trace(batch.line, piece);
+      if (style.taper && !graph.wrap[e]) blade(batch.line, curves[0], 2.2 * lineWidth(style, weight));
+      else for (const [i, piece] of curves.entries()) trace(style.taper && i ? batch.thin : batch.line, piece);
       if (style.arrows) arrowHead(batch.heads, curves[curves.length - 1], 4.5 + 3 * weight);
     }
     ctx.save();
@@ -97,8 +109,10 @@
     ctx.restore();
   }
 
+  const lineWidth = (style, weight) => style.width * (0.4 + 0.9 * weight);
+
   function strokeBatch(ctx, batch, style) {
-    const width = style.width * (0.4 + 0.9 * batch.weight);
+    const width = lineWidth(style, batch.weight);
     ctx.globalAlpha = style.alpha * (0.4 + 0.6 * batch.weight);
     ctx.setLineDash(batch.wrap ? [2, 3] : style.dash || []);
     if (style.halo && !batch.wrap) {
@@ -107,8 +121,13 @@
       ctx.stroke(batch.line);
     }
     ctx.strokeStyle = ctx.fillStyle = batch.colour;
-    ctx.lineWidth = width;
+    if (style.taper && !batch.wrap) return ctx.fill(batch.line);
+    ctx.lineWidth = style.taper ? 1.6 * width : width;
     ctx.stroke(batch.line);
+    if (style.taper) {
+      ctx.lineWidth = 0.6 * width;
+      ctx.stroke(batch.thin);
+    }
     if (style.arrows) {
       ctx.globalAlpha = Math.min(1, style.alpha * (0.6 + 0.4 * batch.weight));
       ctx.fill(batch.heads);
@@ -193,6 +212,8 @@
     ctx.stroke();
   }
 
+  let sheet = null; // one pixel per cell; kept, because making a canvas costs more than filling it
+
   /**
    * Cells filled by value. `heat` = {values, grid, scale: {kind, min, max}}, kind "sequential",
    * "reversed" (small is bright), "diverging" (around 0) or "category";
@@ -200,8 +221,8 @@
    */
   function drawHeat(ctx, frame, heat, alpha) {
     const [rows, cols] = heat.grid;
-    const small = document.createElement("canvas");
-    [small.width, small.height] = [cols, rows];
+    const small = sheet || (sheet = document.createElement("canvas"));
+    if (small.width !== cols || small.height !== rows) [small.width, small.height] = [cols, rows];
     const pixels = new ImageData(cols, rows);
     heat.values.forEach((value, i) => {
       if (Number.isFinite(value)) pixels.data.set([...heatColour(heat.scale, value), 255], 4 * i);

@@ -55,6 +55,7 @@
       });
       strip.classList.toggle("hs-roomy", store.layers.length <= ROOMY);
       strip.replaceChildren(...thumbs.map((thumb) => thumb.button));
+      element.hidden = store.layers.length < 2;
     }
 
     // The strip follows a moving pointer a little behind: the large picture answers first.

@@ -2,7 +2,10 @@
 (() => {
   "use strict";
 
-  /** Maps that the browser makes itself, of all instruments: {name: {title, unit, available(layer), make(store, layerIndex, rows) → heat or null}}. */
+  /**
+   * Maps that the browser makes itself, of all instruments: {name: {title, unit, available(layer), follows, make(store,
+   * layerIndex, rows) → heat or null}}. One that `follows` the focused patch is drawn on the overlay, by its instrument.
+   */
   const made = {};
 
   /** Words of the maps that come from the server under a short name. */
@@ -12,6 +15,8 @@
   function heatNames(layer) {
     return [...Object.keys(made).filter((name) => made[name].kind === layer.kind && made[name].available(layer)), ...Object.keys(layer.maps)];
   }
+
+  const followsFocus = (name) => Boolean(made[name] && made[name].follows);
 
   const largest = (values) => values.reduce((max, v) => (Number.isFinite(v) && Math.abs(v) > max ? Math.abs(v) : max), 0);
 
@@ -37,5 +42,5 @@
     return heat ? { ...heat, title: titleOf(name), unit: own ? own.unit : heat.unit || "" } : null;
   }
 
-  Object.assign(HS, { heatNames, heatOf, heatTitle: titleOf, madeMaps: made, largest });
+  Object.assign(HS, { heatNames, heatOf, heatTitle: titleOf, followsFocus, madeMaps: made, largest });
 })();

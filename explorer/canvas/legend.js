@@ -18,7 +18,7 @@
     const { look } = store;
     if (!look.heat) return [];
     const heat = HS.heatOf(store, look.layer, look.heat);
-    if (!heat) return [entry("", look.heat === "distance" ? "Choose a patch to see its distances." : "This layer has no such map.")];
+    if (!heat) return [entry("", HS.followsFocus(look.heat) ? "Choose a patch to see its map." : "This layer has no such map.")];
     if (heat.scale.kind === "category") return [entry("", `${heat.title}: ${heat.note}`)];
     const { kind, max, min = 0 } = heat.scale;
     const low = HS.show(kind === "diverging" ? -max : min);
@@ -37,7 +37,7 @@
 
     return {
       draw(changed) {
-        if (!(changed.size === 1 && changed.has("hover")) || store.look.heat === "distance") {
+        if (!(changed.size === 1 && changed.has("hover")) || HS.followsFocus(store.look.heat)) {
           const { entries, facts } = HS.instrumentOf(store.layer).legend(store);
           keys.replaceChildren(...entries, ...heatEntries(store), ...facts);
         }

@@ -112,11 +112,31 @@
     return {
       controls: part("aside", "controls", "Controls"),
       canvas: part("section", "canvas", "Picture"),
+      strip: part("section", "strip", "Parts of this layer"),
       film: part("section", "film-bar", "Layers"),
       story: part("section", "story", "Story"),
       prediction: part("section", "prediction", "Prediction"),
       diagnostics: part("section", "diagnostics", "Diagnostics"),
       panel: part("section", "panels", "Linked views"),
+    };
+  }
+
+  /** Small pictures of the parts of a layer beside the picture, where its instrument offers them. */
+  function createStrips(element, store) {
+    const made = new Map();
+    return {
+      draw(changed) {
+        const { kind } = store.layer;
+        const make = HS.instrumentOf(store.layer).strip;
+        element.hidden = !make;
+        for (const [name, strip] of made) strip.element.hidden = name !== kind;
+        if (!make) return;
+        const fresh = !made.has(kind);
+        if (fresh) made.set(kind, make(store));
+        if (fresh) element.append(made.get(kind).element);
+        made.get(kind).draw(fresh ? new Set(["payload", ...changed]) : changed);
+      },
+      destroy: () => made.forEach((strip) => strip.destroy()),
     };
   }
 
@@ -141,7 +161,8 @@
     const below = HS.el("div", { class: "hs-below" });
     parts.canvas.append(stage, below);
     const head = header(store.payload.exhibit);
-    const middle = HS.el("div", { class: "hs-middle" }, parts.canvas, parts.film, parts.story);
+    const scene = HS.el("div", { class: "hs-scene" }, parts.canvas, parts.strip);
+    const middle = HS.el("div", { class: "hs-middle" }, scene, parts.film, parts.story);
     const right = HS.el("aside", { class: "hs-right" }, parts.prediction, parts.diagnostics, parts.panel);
     const grid = HS.el("div", { class: "hs-grid" }, parts.controls, middle, right);
     const frame = HS.el("div", { class: "hs-frame" }, head, ...messages.elements, grid, sheetButton(root, parts.controls));
@@ -155,6 +176,7 @@
     const views = [
       picture,
       HS.createLegend(below, store),
+      createStrips(parts.strip, store),
       HS.createFilm(parts.film, store),
       HS.createControls(parts.controls, store),
       HS.createPrediction(parts.prediction, store),

@@ -52,7 +52,7 @@
     HS.drawPicture(ctx, pane.frame, look.seen ? env.images.seen : env.images.shown, look.seen);
     const heat = HS.heatOf(store, pane.layer, look.heat, env.rows);
     if (heat) HS.greyOut(ctx, pane.frame);
-    if (heat && look.heat !== "distance") HS.drawHeat(ctx, pane.frame, heat, 0.72);
+    if (heat && !HS.followsFocus(look.heat)) HS.drawHeat(ctx, pane.frame, heat, 0.72);
     HS.instrumentOf(layer).base(ctx, pane, store, env);
     if (look.grid === "on") HS.drawGrid(ctx, pane.frame, layer.grid);
     paintTitle(ctx, pane, layer, env.ink);
@@ -202,6 +202,7 @@
       },
       paint(ctx, width, height) {
         for (const pane of panesIn(width, height, store)) paintBase(ctx, pane, store, scene());
+        if (ctx.layer) return ctx.layer(() => panesIn(width, height, store).forEach((pane) => paintOverlay(ctx, pane, store, scene(), false)));
         const over = HS.el("canvas");
         [over.width, over.height] = [ctx.canvas.width, ctx.canvas.height];
         const overContext = over.getContext("2d");

@@ -45,16 +45,31 @@
       return HS.el("div", { class: "hs-cut" }, HS.el("b", { class: "hs-pin" }, HS.LETTERS[index]), ...kinds.map(toggle));
     }
 
+    /** A part of the layer that an instrument offers to cut, beside the pins. */
+    function partRow({ mark, kinds, pressed, toggle }) {
+      const offered = kinds.filter(([kind]) => store.payload.cuts.includes(kind));
+      const buttons = offered.map(([kind, text, meaning]) => {
+        const node = button(text, () => toggle(kind));
+        node.title = meaning;
+        node.setAttribute("aria-pressed", String(pressed(kind)));
+        return node;
+      });
+      return HS.el("div", { class: "hs-cut", hidden: buttons.length === 0 }, HS.el("b", { class: "hs-pin" }, mark), ...buttons);
+    }
+
     return {
       element: HS.el("div", { class: "hs-cuts" }, list, actions, hint),
       draw(stale) {
-        list.replaceChildren(...store.look.pins.slice(0, 4).map(pinRow));
+        const { cutRows, cutHint } = HS.instrumentOf(store.layer);
+        const parts = cutRows ? cutRows(store) : [];
+        list.replaceChildren(...store.look.pins.slice(0, 4).map(pinRow), ...parts.map(partRow));
         const none = store.cuts.length === 0;
         actions.hidden = none;
         run.disabled = !store.host.live || store.asking("cut") || !stale;
         run.textContent = store.asking("cut") ? "Predicting…" : "Predict again";
         const offline = store.host.live ? "" : "Needs the live app: this is a stored picture.";
-        hint.textContent = none ? (store.look.pins.length ? "" : "Pin a patch to cut it out and predict again.") : offline;
+        const invitation = store.look.pins.length || parts.length ? "" : cutHint || "Pin a patch to cut it out and predict again.";
+        hint.textContent = none ? invitation : offline;
         hint.hidden = !hint.textContent;
       },
     };
@@ -93,7 +108,7 @@
     return {
       draw(changed) {
         if (changed.has("cuts") || changed.has("payload")) after = null;
-        if (["payload", "cuts", "pins", "layer", "answer"].some((key) => changed.has(key))) draw();
+        if (["payload", "cuts", "pins", "edges", "layer", "answer"].some((key) => changed.has(key))) draw();
       },
       destroy: stop,
     };

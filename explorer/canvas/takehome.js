@@ -10,72 +10,154 @@
     setTimeout(() => URL.revokeObjectURL(address), 1000);
   }
 
-  const escaped = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-  const number = (value) => String(Math.round(value * 100) / 100);
+  // ------------------------------------------------------------------------------------- the picture and its legend
 
-  /** Edges that the picture shows now: those of the focus, else all of the layer. */
-  function shownEdges(store) {
-    const layerIndex = store.look.layer;
-    const [layer, graph] = [store.layers[layerIndex], store.graph(layerIndex)];
-    const { main, pins } = HS.focusesOf(store, layerIndex);
-    const focuses = main ? [...pins, main] : pins;
-    if (focuses.length === 0) return { layer, graph, focuses, groups: [["in", HS.strongest(graph, 5000)]] };
-    const groups = focuses.flatMap((focus) => Object.entries(HS.edgesOf(graph, layer, focus.patch, focus.direction)));
-    return { layer, graph, focuses, groups };
+  const LINE = 20; // height of a line of the legend
+  const GAP = 18; // between its entries
+  const SAMPLE = 26; // width of the sample of a line
+  const SCALE = 110; // width of a colour scale
+
+  /** Lines of words, none wider than `most`. */
+  function wrapped(ctx, text, most) {
+    const lines = [""];
+    for (const word of text.split(/\s+/)) {
+      const longer = `${lines[lines.length - 1]} ${word}`.trim();
+      if (ctx.measureText(longer).width <= most) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    return lines.filter(Boolean);
   }
 
-  function svgEdge(frame, layer, graph, e, way) {
-    const weight = HS.edgeWeight(graph.strength[e]);
-    const curves = HS.edgeCurves(frame, layer, graph, e);
-    const d = curves.map(([x1, y1, bx, by, x2, y2]) => `M${number(x1)} ${number(y1)}Q${number(bx)} ${number(by)} ${number(x2)} ${number(y2)}`);
-    const dash = graph.wrap[e] ? ' stroke-dasharray="2 4"' : way === "out" ? ' stroke-dasharray="7 5"' : "";
-    const opacity = number(0.4 + 0.6 * weight);
-    const head = HS.arrowPoints(curves[curves.length - 1], 5 + 3 * weight).map((point) => point.map(number).join(",")).join(" ");
-    return [
-      `<path d="${d.join("")}" fill="none" stroke="${HS.MEANING[way]}" stroke-width="${number(1.2 + 2.6 * weight)}" opacity="${opacity}"${dash}/>`,
-      `<polygon points="${head}" fill="${HS.MEANING[way]}" opacity="${opacity}"/>`,
-    ].join("");
+  /** A key of the legend on the page as parts to draw: {line: [colour, dash]}, {scale: colours} or {text}. */
+  function partsOf(key) {
+    const parts = [];
+    for (const node of key.childNodes) {
+      const text = node.textContent.replace(/\s+/g, " ").trim();
+      if (node.classList && node.classList.contains("hs-line")) {
+        const dash = node.classList.contains("dashed") ? [6, 3] : node.classList.contains("dotted") ? [2, 3] : [];
+        parts.push({ line: [node.style.getPropertyValue("--c"), dash], width: SAMPLE });
+      } else if (node.classList && node.classList.contains("hs-scale")) {
+        const colours = getComputedStyle(node).backgroundImage.match(/rgba?\([^)]*\)/g) || [];
+        parts.push({ scale: node.style.transform ? colours.reverse() : colours, width: SCALE });
+      } else if (text) parts.push({ text });
+    }
+    return parts;
   }
 
-  function svgCell(frame, grid, cell, colour, width, dash = "") {
-    const [x, y, w, h] = HS.cellRect(frame, grid, cell).map(number);
-    return `<rect x="${x}" y="${y}" width="${w}" height="${h}" fill="none" stroke="${colour}" stroke-width="${width}"${dash}/>`;
+  function drawPart(ctx, part, x, y, ink) {
+    if (part.text) {
+      ctx.fillStyle = ink;
+      ctx.fillText(part.text, x, y);
+    } else if (part.scale) {
+      part.scale.forEach((colour, i) => {
+        ctx.fillStyle = colour;
+        ctx.fillRect(x + (i * SCALE) / part.scale.length, y - 9, SCALE / part.scale.length + 0.3, 9);
+      });
+    } else {
+      const [colour, dash] = part.line;
+      ctx.fillStyle = "#1c222b"; // the colours of the lines are made for a darkened picture
+      ctx.fillRect(x, y - 10, SAMPLE, 12);
+      ctx.beginPath();
+      ctx.moveTo(x + 2, y - 4);
+      ctx.lineTo(x + SAMPLE - 2, y - 4);
+      ctx.strokeStyle = colour === "currentColor" ? "#ffffff" : colour;
+      ctx.lineWidth = 3;
+      ctx.setLineDash(dash);
+      ctx.stroke();
+      ctx.setLineDash([]);
+    }
   }
 
-  /** Frames of the patches at the other end, each once. */
-  function svgNeighbours(frame, layer, graph, edges, way) {
-    const cells = new Set(Array.from(edges, (e) => (way === "in" ? graph.source[e] : graph.target[e])));
-    const grid = way === "in" ? layer.keyGrid : layer.grid;
-    return Array.from(cells, (cell) => svgCell(frame, grid, cell, HS.MEANING[way], 2, way === "out" ? ' stroke-dasharray="4 3"' : ""));
+  /**
+   * What stands under the picture, as one may read it without the page: where it comes from, the chosen patch in words,
+   * the legend. Drawn below `top`; `ctx` null measures only.
+   * @returns the height
+   */
+  function drawWords(ctx, store, element, width, top) {
+    const pen = ctx || HS.el("canvas").getContext("2d");
+    const { exhibit, picture } = store.payload;
+    const left = 8;
+    let y = top + LINE;
+    const words = (text, ink) => {
+      pen.font = "13px system-ui, sans-serif";
+      [pen.textAlign, pen.textBaseline, pen.fillStyle] = ["left", "alphabetic", HS.theme(element, ink)];
+      for (const line of wrapped(pen, text, width - 2 * left)) {
+        if (ctx) ctx.fillText(line, left, y);
+        y += LINE;
+      }
+    };
+    words(`${exhibit.title} · ${picture.name} · ${exhibit.paper.title || ""}`, "--hs-ink");
+    const sentence = HS.instrumentOf(store.layer).sentence(store);
+    if (sentence) words(sentence[0].toUpperCase() + sentence.slice(1), "--hs-ink");
+    const ink = HS.theme(element, "--hs-muted");
+    let x = left;
+    for (const key of element.querySelectorAll(".hs-legend > .hs-key")) {
+      const parts = partsOf(key).map((part) => ({ ...part, width: part.width || pen.measureText(part.text).width }));
+      const whole = parts.reduce((sum, part) => sum + part.width + 6, 0);
+      if (!parts.length) continue;
+      if (x > left && x + whole > width - left) [x, y] = [left, y + LINE];
+      for (const part of parts) {
+        if (ctx) drawPart(ctx, part, x, y, ink);
+        x += part.width + 6;
+      }
+      x += GAP - 6;
+    }
+    return (x > left ? y + LINE : y) - top - LINE / 2;
   }
 
-  function svgFocus(frame, focus) {
-    const [x, y] = HS.cellRect(frame, focus.grid, focus.cell);
-    const letter = focus.letter
-      ? `<circle cx="${number(x)}" cy="${number(y)}" r="11" fill="#0a0c10" stroke="#fff" stroke-width="2"/><text x="${number(x)}" y="${number(y + 5)}" fill="#fff" font-family="sans-serif" font-weight="600" font-size="14" text-anchor="middle">${focus.letter}</text>`
-      : "";
-    return svgCell(frame, focus.grid, focus.cell, HS.MEANING.focus, 3) + letter;
+  /** Both pictures where two layers are compared. */
+  function extent(store) {
+    const { compare, difference } = store.look;
+    return [compare !== null && !difference ? 2 * SIDE : SIDE, SIDE];
   }
 
-  /** The current layer over the picture, as the text of an SVG file. */
-  function svgOf(store) {
-    const { picture, exhibit } = store.payload;
-    const { layer, graph, focuses, groups } = shownEdges(store);
-    const frame = { x: HS.GUTTER, y: HS.GUTTER, width: SIDE, height: SIDE };
-    const size = SIDE + 2 * HS.GUTTER;
-    const box = `x="${frame.x}" y="${frame.y}" width="${SIDE}" height="${SIDE}"`;
-    const frames = focuses.length ? groups.flatMap(([way, edges]) => svgNeighbours(frame, layer, graph, edges, way)) : [];
-    return [
-      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" width="${size}" height="${size}">`,
-      `<title>${escaped(`${exhibit.title}, ${layer.label}: ${graph.m} edges`)}</title>`,
-      `<image href="${escaped(store.look.seen ? picture.seen : picture.shown)}" ${box} preserveAspectRatio="none"/>`,
-      `<rect ${box} fill="#080a0e" fill-opacity="0.5"/>`,
-      ...frames,
-      ...groups.flatMap(([way, edges]) => Array.from(edges, (e) => svgEdge(frame, layer, graph, e, way))),
-      ...focuses.map((focus) => svgFocus(frame, focus)),
-      "</svg>",
-    ].join("\n");
+  /** The paper, the pictures by `paint`, and the words below them. */
+  function drawSeen(ctx, store, element, paint) {
+    const [width, height] = extent(store);
+    ctx.fillStyle = HS.theme(element, "--hs-paper");
+    ctx.fillRect(0, 0, width, height + drawWords(null, store, element, width, height));
+    paint();
+    drawWords(ctx, store, element, width, height);
   }
+
+  /** A canvas with two pixels per unit of length. */
+  function fine(width, height) {
+    const canvas = HS.el("canvas");
+    [canvas.width, canvas.height] = [2 * width, 2 * Math.ceil(height)];
+    const ctx = canvas.getContext("2d");
+    ctx.setTransform(2, 0, 0, 2, 0, 0);
+    return [canvas, ctx];
+  }
+
+  function pngCanvas(store, picture, element) {
+    const [width, height] = extent(store);
+    const [pictures, inside] = fine(width, height);
+    picture.paint(inside, width, height);
+    const [canvas, ctx] = fine(width, height + drawWords(null, store, element, width, height));
+    drawSeen(ctx, store, element, () => ctx.drawImage(pictures, 0, 0, width, height));
+    return canvas;
+  }
+
+  const pngOf = (store, picture, element) => new Promise((resolve) => pngCanvas(store, picture, element).toBlob(resolve, "image/png"));
+
+  /** What is seen, as the text of an SVG file; what an instrument draws that lines cannot say is embedded as pixels. */
+  function svgOf(store, picture, element) {
+    const [width, height] = extent(store);
+    const whole = height + drawWords(null, store, element, width, height);
+    const title = `${store.payload.exhibit.title}, ${store.layer.label}`;
+    let svg = HS.createSvg(width, whole);
+    try {
+      drawSeen(svg, store, element, () => picture.paint(svg, width, height));
+    } catch (error) {
+      console.warn(error);
+      svg = HS.createSvg(width, whole);
+      svg.imageSmoothingEnabled = false;
+      svg.drawImage(pngCanvas(store, picture, element), 0, 0, width, whole);
+    }
+    return svg.text(title);
+  }
+
+  // ----------------------------------------------------------------------------------------------- edges as numbers
 
   /** All edges of the current layer under the present settings, one object per edge. */
   function edgeTable(store) {
@@ -91,6 +173,8 @@
   }
 
   function jsonOf(store) {
+    const { asJson } = HS.instrumentOf(store.layer);
+    if (asJson) return asJson(store);
     const { name, label, grid, keyGrid, rule } = store.layer;
     const meaning = "source → target: the target listens to the source; patches count in raster order";
     const used = { ...rule, ...HS.effectiveRule(store.layer, store.look.rule) };
@@ -98,22 +182,11 @@
   }
 
   function csvOf(store) {
+    const { asCsv } = HS.instrumentOf(store.layer);
+    if (asCsv) return asCsv(store);
     const columns = ["source", "target", "distance", "strength", "length", "wraps"];
     const lines = edgeTable(store).map((edge) => columns.map((column) => edge[column] ?? "").join(","));
     return [columns.join(","), ...lines].join("\n");
-  }
-
-  function pngOf(store, picture, element) {
-    const { compare, difference } = store.look;
-    const [width, height] = [compare !== null && !difference ? 2 * SIDE : SIDE, SIDE];
-    const canvas = HS.el("canvas");
-    [canvas.width, canvas.height] = [2 * width, 2 * height];
-    const ctx = canvas.getContext("2d");
-    ctx.fillStyle = HS.theme(element, "--hs-paper");
-    ctx.fillRect(0, 0, canvas.width, canvas.height);
-    ctx.setTransform(2, 0, 0, 2, 0, 0);
-    picture.paint(ctx, width, height);
-    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   }
 
   /**
@@ -124,7 +197,7 @@
     const name = (ending) => `${store.payload.exhibit.slug}-${store.payload.picture.name}-layer${store.look.layer + 1}.${ending}`;
     const makers = [
       ["Picture (PNG)", async () => save(name("png"), "image/png", await pngOf(store, picture, element))],
-      ["Picture with edges (SVG)", () => save(name("svg"), "image/svg+xml", svgOf(store))],
+      ["Picture with edges (SVG)", () => save(name("svg"), "image/svg+xml", svgOf(store, picture, element))],
       ["Edges (JSON)", () => save(name("json"), "application/json", jsonOf(store))],
       ["Edges (CSV)", () => save(name("csv"), "text/csv", csvOf(store))],
       ["This page, offline (HTML), figures, arrays, graphs (zip)", askBundle],

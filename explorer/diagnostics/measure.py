@@ -111,6 +111,11 @@ def measured(keys: Sequence[str], section: Callable[[], list[Measure]]) -> list[
         return [unknown(key, str(reason)) for key in keys]
 
 
+def sections(parts: Sequence[tuple[Sequence[str], Callable[[], list[Measure]]]]) -> list[Measure]:
+    """What the sections (keys, function) of a summary find, in order; see `measured`."""
+    return [found for keys, section in parts for found in measured(keys, section)]
+
+
 def noted(found: Measure, note: str) -> Measure:
     """The measure with a remark in brackets at the end of its sentence; unchanged where it has no value."""
     return found if found.value is None else replace(found, hint=f"{found.hint.removesuffix('.')} ({note}).")

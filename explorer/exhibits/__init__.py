@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,9 @@ MODULES = (
     "image_graphs.greedyvig",
     "image_graphs.constructors",
 )
+
+
+OPTIONAL = {"HYPERSCOPE_BACKBONE": "image_graphs.backbone"}  # environment variable → what it brings on show
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ def catalogue() -> tuple[dict[str, Exhibit], list[Unavailable]]:
     """All exhibits by slug, in display order, and those that cannot be shown."""
     found: dict[str, Exhibit] = {}
     missing: list[Unavailable] = []
-    for module in MODULES:
+    for module in (*MODULES, *(module for variable, module in OPTIONAL.items() if os.environ.get(variable))):
         try:
             exhibit: Exhibit = importlib.import_module(f"explorer.exhibits.{module}").EXHIBIT
             found[exhibit.slug] = exhibit

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from explorer.views import patch_graph
+from explorer.views import hypergraph, patch_graph
 from explorer.views.view import Structures, View
 from models.structures import Structure
 
-VIEWS: tuple[View, ...] = (patch_graph.VIEW,)
+VIEWS: tuple[View, ...] = (hypergraph.VIEW, patch_graph.VIEW)
 
 
 def view_of(structures: Structures) -> tuple[View, Structure] | None:

@@ -12,7 +12,7 @@ from explorer.views.space import pca
 from explorer.views.view import Place, View
 from models.structures import Aggregation, PatchGraph, Structure
 
-CANDIDATES = 24  # sent per patch: enough for k and dilation sliders, few enough for 120 kB
+CANDIDATES = 21  # sent per patch: k up to 16, or dilation up to 4 with 6 neighbours, and few enough for 120 kB
 
 
 def layer_payload(structures: Mapping[str, Structure], shown: np.ndarray, picture: int = 0) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def layer_payload(structures: Mapping[str, Structure], shown: np.ndarray, pictur
         "rule": rule_payload(graph, picture),
         "candidates": pack(candidates, "u8" if graph.key_grid[0] * graph.key_grid[1] <= 256 else "u16"),
         "kept": pack(_picture(graph.kept, picture)[:, keep], "u8"),
-        "distance": None if graph.distance is None else pack_scaled(_picture(graph.distance, picture)[:, keep]),
-        "position": None if graph.position is None else pack_scaled(_picture(graph.position, picture)[:, keep]),
+        "distance": None if graph.distance is None else _distances(graph, _picture(graph.distance, picture)[:, keep]),
+        "position": None if graph.position is None else pack_scaled(_picture(graph.position, picture)[:, keep], bits=16),
         "share": None,
         "sample": None,
         "pca": None,
@@ -44,10 +44,17 @@ def layer_payload(structures: Mapping[str, Structure], shown: np.ndarray, pictur
         payload["share"] = pack(np.rint(255 * won_share(aggregation, candidates, picture)), "u8")
     if graph.features is not None:
         points, explained = pca(graph.features[picture].flatten(1).T.float().cpu().numpy())
-        payload["pca"] = {"points": pack(points, "f32"), "explained": explained.tolist()}
+        payload["pca"] = {"points": pack_scaled(points, bits=12), "explained": explained.tolist()}
         if graph.rule.name == "axial-threshold":
-            payload["sample"] = pack(half_roll_sample(graph, picture), "f32")
+            payload["sample"] = pack_scaled(half_roll_sample(graph, picture))
     return payload
+
+
+def _distances(graph: PatchGraph, distance: np.ndarray) -> dict[str, Any]:
+    """Distances in 12 bits where the edges are a prefix of a sorted list, in 16 where a threshold cuts through them."""
+    if graph.rule.name == "nearest":
+        return pack_scaled(distance, bits=12, sorted_rows=True)
+    return pack_scaled(distance, bits=16)
 
 
 def rule_payload(graph: PatchGraph, picture: int = 0) -> dict[str, Any]:

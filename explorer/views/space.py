@@ -16,15 +16,25 @@ def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     The sign is fixed (the largest loading is positive), so that the same features give the same picture.
     """
-    centred = features - features.mean(0)
-    _, scale, axes = np.linalg.svd(centred, full_matrices=False)
+    mean, axes, explained = principal_axes(features)
+    return projected(features, mean, axes), explained
+
+
+def principal_axes(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [C], first two principal directions [at most 2, C] and the share of variance each explains [2] of features [N, C]."""
+    mean = features.mean(0)
+    _, scale, axes = np.linalg.svd(features - mean, full_matrices=False)
     axes = axes[:2]
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
     total = float((scale**2).sum())
-    points, explained = centred @ axes.T, scale[:2] ** 2 / total if total else np.zeros(2)
-    if points.shape[1] < 2:
-        points, explained = np.pad(points, ((0, 0), (0, 1))), np.pad(explained[:1], (0, 1))
-    return points.astype(np.float32), explained.astype(np.float32)
+    explained = scale[:2] ** 2 / total if total else np.zeros(2)
+    return mean, axes, np.pad(explained, (0, 2 - len(explained))).astype(np.float32)
+
+
+def projected(features: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Features [N, C] in the plane of two principal directions: points [N, 2]."""
+    points = (features - mean) @ axes.T
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))).astype(np.float32)
 
 
 def umap(features: np.ndarray, seed: int = 0) -> np.ndarray:

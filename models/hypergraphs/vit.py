@@ -147,7 +147,7 @@ class ViT(nn.Module):
         if pool not in ("cls", "mean"):
             raise ValueError(f"pool is {pool!r}; it must be 'cls' (the class token) or 'mean' (all tokens)")
         self.patch_size, self.pool, self.side = patch_size, pool, image_size // patch_size
-        self.to_patch_embedding = ShiftedPatchEmbedding(patch_size, dim)
+        self.to_patch_embedding: nn.Module = ShiftedPatchEmbedding(patch_size, dim)
         self.pos_embedding = nn.Parameter(torch.randn(1, self.side**2 + 1, dim))
         self.cls_token = nn.Parameter(torch.randn(1, 1, dim))
         self.dropout = nn.Dropout(emb_dropout)

@@ -192,6 +192,17 @@ class SoftHypergraph(Structure):
         selected[:, _listed(indices, self.hyperedges, "hyperedge", selected.device)] = False
         return replace(self, selected=selected, participation=self.participation * selected[:, None, :])
 
+    def each_without_one(self) -> SoftHypergraph:
+        """In picture m of the batch hyperedge m is off: with M copies of one picture, what each of its hyperedges is worth.
+
+        Raises:
+            ValueError: there are not as many pictures as hyperedges.
+        """
+        if self.participation.shape[0] != self.hyperedges:
+            raise ValueError(f"there are {self.participation.shape[0]} pictures for {self.hyperedges} hyperedges; there must be one each")
+        selected = self.active() & ~torch.eye(self.hyperedges, dtype=torch.bool, device=self.participation.device)
+        return replace(self, selected=selected, participation=self.participation * selected[:, None, :])
+
     def without_patches(self, indices: Iterable[int]) -> SoftHypergraph:
         """Take patches out of every hyperedge in all pictures: their rows become 0, the others keep their values.
 

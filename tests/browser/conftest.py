@@ -26,11 +26,12 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+
+from tests.browser.exhibit_page import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
-WAIT_MILLISECONDS = 15_000
+START_SECONDS = 180
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOCAL = ("127.0.0.1", "localhost")
 
@@ -48,6 +49,8 @@ ARGUMENTS = [
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND," + ",".join(f"EXCLUDE {host}" for host in LOCAL),
 ]
+
+expect.set_options(timeout=PATIENCE)  # Playwright's own five seconds are short on a busy machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -151,7 +154,7 @@ def new_page(browser: Browser, watched: Watched) -> Iterator[Callable[..., Page]
             is_mobile=touch,
         )
         contexts.append(context)
-        context.set_default_timeout(WAIT_MILLISECONDS)
+        context.set_default_timeout(PATIENCE)
         watched.watch(context)
         return context.new_page()
 

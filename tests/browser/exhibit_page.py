@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, Request, expect
 
-PATIENCE = 40_000  # milliseconds; the machine may be busy
+PATIENCE = 60_000  # milliseconds; the machine may be busy. Every wait is for a condition, and this long at most
 WING = "image-graphs"
 EXHIBITS = ("vig", "mobilevig", "greedyvig", "constructors")
 
@@ -84,17 +84,17 @@ class ExhibitPage:
 
     def open(self, url: str, query: str = "") -> ExhibitPage:
         """Go to the exhibit's address and wait for its first picture."""
-        self.page.goto(f"{url}/{WING}?exhibit={self.slug}{query}", timeout=PATIENCE)
+        self.page.goto(f"{url}/{WING}?exhibit={self.slug}{query}")
         return self.ready()
 
     def ready(self) -> ExhibitPage:
-        expect(self.readout).to_be_visible(timeout=PATIENCE)
+        expect(self.readout).to_be_visible()
         self.settle()
         return self
 
     def settle(self) -> None:
         """Wait until nothing is asked of the model any more and the last frame is drawn."""
-        expect(self.page.locator(".hs[aria-busy=false]")).to_be_attached(timeout=PATIENCE)
+        expect(self.page.locator(".hs[aria-busy=false]")).to_be_attached()
         self.drawn()
 
     def drawn(self) -> None:

@@ -63,8 +63,18 @@
     return Math.floor(y * to[0]) * to[1] + Math.floor(x * to[1]);
   }
 
+  const rulers = new Map(); // the picture lies where it lay as long as window, grid and companion are the same
+
   /** Where the patches of a pane lie on the picture: probed by pointing, not read from the canvas. */
   async function ruler(layer) {
+    const { width, height } = picture().getBoundingClientRect();
+    const { layer: first, compare } = store().look;
+    const key = [layer, store().layers[layer].grid, compare === null ? "" : [first, compare], width, height].join(" ");
+    if (!rulers.has(key)) rulers.set(key, await probe(layer));
+    return rulers.get(key);
+  }
+
+  async function probe(layer) {
     const canvas = picture();
     const box = canvas.getBoundingClientRect();
     const [rows, cols] = store().layers[layer].grid;
@@ -75,13 +85,15 @@
     };
     // Any point of the pane, then its borders by halving.
     let start = null;
-    for (let i = 1; i < 16 && !start; i++) for (let j = 1; j < 16 && !start; j++) {
-      const [x, y] = [(box.width * i) / 16, (box.height * j) / 16];
+    const steps = Array.from({ length: 15 }, (_, i) => (i + 1) / 16).sort((a, b) => Math.abs(a - 0.4) - Math.abs(b - 0.4));
+    for (const i of steps) for (const j of steps) {
+      if (start) break;
+      const [x, y] = [box.width * i, box.height * j];
       if ((await there(x, y)) !== null) start = [x, y];
     }
     if (!start) throw new Error(`layer ${layer} is not on the picture`);
     const edge = async (inside, outside) => {
-      for (let i = 0; i < 24; i++) {
+      while (Math.hypot(outside[0] - inside[0], outside[1] - inside[1]) > 0.05) {
         const middle = [(inside[0] + outside[0]) / 2, (inside[1] + outside[1]) / 2];
         if ((await there(...middle)) === null) outside = middle;
         else inside = middle;

@@ -21,7 +21,7 @@ from playwright.sync_api import FilePayload, Page, expect
 
 from benchmarks._made_up import payload
 from explorer.canvas import standalone
-from tests.browser.exhibit_page import PATIENCE, WING, ExhibitPage
+from tests.browser.exhibit_page import WING, ExhibitPage
 
 TEMPLATE = "${window.marker=1}"
 IMAGE = "<img src=x onerror=window.marker=1>"
@@ -34,7 +34,6 @@ HOSTILE = (TEMPLATE, IMAGE, SVG, CURLY, SCRIPT)
 @pytest.fixture
 def hostile_page(page: Page) -> Iterator[Page]:
     """A page on which nothing of the visitor's may run."""
-    page.set_default_timeout(PATIENCE)
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     yield page
@@ -73,7 +72,7 @@ def test_file_names_are_never_read_as_markup(hostile_page: Page, app_url: str) -
         name = f"{text.replace('/', '')}.png"
         door.first.set_input_files(files=[FilePayload(name=name, mimeType="image/png", buffer=content)])
         if refused:
-            expect(exhibit.refusal).to_be_visible(timeout=PATIENCE)
+            expect(exhibit.refusal).to_be_visible()
         else:
             hostile_page.wait_for_function("() => !document.querySelector('[aria-label=\"Example pictures\"] [aria-pressed=true]')")
             expect(exhibit.refusal).to_be_hidden()
@@ -125,7 +124,7 @@ def test_unknown_exhibits_are_named_literally(hostile_page: Page, app_url: str) 
 def test_every_text_of_a_payload_is_drawn_as_text(hostile_page: Page, tmp_path: Path) -> None:
     """Labels of a visitor's checkpoint, notes, names: each string of the payload is hostile, on a page without a server."""
     kept = re.compile(
-        r"^(version|kind|type|data|shape|key|name|shown|seen|thumb|rule|views|tab|heat|direction|colour|grid|highlight|value|options)$"
+        r"^(version|kind|type|coding|data|shape|key|name|shown|seen|thumb|rule|views|tab|heat|direction|colour|grid|highlight|value|options)$"
     )
 
     def poison(value: Any, text: str, key: str = "") -> Any:

@@ -207,7 +207,7 @@ def test_cut_edges_and_predict_again(exhibit: ExhibitPage) -> None:
     expect(heading).to_have_text("Prediction")
     prediction.get_by_role("button", name="cut its edges").first.click()
     prediction.get_by_role("button", name="Predict again").click()
-    expect(heading).to_have_text(re.compile("before and after"), timeout=PATIENCE)
+    expect(heading).to_have_text(re.compile("before and after"))
     assert re.search(r"\d+ of \d+ edges fewer", prediction.text_content() or "")
     assert prediction.locator(".hs-bar-before").count() >= 5
     assert prediction.locator(".hs-bar-now").count() >= 5
@@ -238,7 +238,10 @@ def test_link_opens_the_same_state_elsewhere(exhibit: ExhibitPage, app_url: str)
     try:
         copy = ExhibitPage(other, exhibit.slug).ready()
         assert copy.state() == exhibit.state()
-        assert np.array_equal(copy.pixels(1), exhibit.pixels(1)), "the same pins and edges, drawn the same way"
+        # A stored run against a live one: strengths may differ in their last digits, pins and edges may not.
+        here, there = exhibit.pixels(1).astype(int), copy.pixels(1).astype(int)
+        lit, other_pixels = (here + there)[..., 3] > 0, np.abs(here - there).max(-1) > 32
+        assert other_pixels.sum() <= 0.02 * lit.sum(), "the same pins and edges, drawn the same way"
     finally:
         other.close()
 

@@ -15,12 +15,12 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from tests.browser.conftest import Watched
 from tests.browser.exhibit_page import PATIENCE, ExhibitPage
 
+QUESTIONS = "**/gradio_api/queue/join**"
 RED, BLUE = (200, 30, 30), (30, 60, 200)
 
 
 @pytest.fixture
 def exhibit(page: Page, app_url: str) -> ExhibitPage:
-    page.set_default_timeout(PATIENCE)
     return ExhibitPage(page, "mobilevig").open(app_url)
 
 
@@ -66,7 +66,7 @@ def test_an_example_changes_the_picture(exhibit: ExhibitPage) -> None:
     other = next(e for e in exhibit.examples.all() if e.get_attribute("title") != chosen)
     name = other.get_attribute("title")
     other.click()
-    expect(exhibit.page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
+    expect(exhibit.page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")
     exhibit.settle()
     assert (exhibit.pixels(0) != picture).any()
     expect(exhibit.refusal).to_be_hidden()
@@ -89,7 +89,7 @@ def test_uploads_good_broken_and_far_too_large(exhibit: ExhibitPage, watched: Wa
         ("dot.png", encoded(Image.new("RGB", (3, 3))), r"small|pixels"),
     ):
         upload(exhibit, FilePayload(name=name, mimeType="image/png", buffer=content))
-        expect(exhibit.refusal).to_have_text(re.compile(words), timeout=PATIENCE)
+        expect(exhibit.refusal).to_have_text(re.compile(words))
         sentence = exhibit.refusal.locator("span").text_content() or ""
         assert sentence.endswith("."), sentence
         assert len(sentence.split()) > 5, sentence
@@ -118,44 +118,70 @@ def test_uploads_good_broken_and_far_too_large(exhibit: ExhibitPage, watched: Wa
 def test_the_same_refusal_is_told_again(exhibit: ExhibitPage) -> None:
     for name in ("first.png", "second.png"):
         upload(exhibit, FilePayload(name=name, mimeType="image/png", buffer=b"these are no pixels"))
-        expect(exhibit.refusal).to_be_visible(timeout=10_000)
+        expect(exhibit.refusal).to_be_visible()
         exhibit.refusal.get_by_role("button", name="Dismiss").click()
         expect(exhibit.refusal).to_be_hidden()
 
 
 def test_of_quick_requests_the_newest_wins(exhibit: ExhibitPage) -> None:
-    """The first question is held up on its way; whatever order the answers come in, the last wish stands."""
+    """The first question is held up on its way; meanwhile the others wait, and only the last of them is asked."""
     held: list[Route] = []
+    asked: list[str] = []
 
     def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
+        image = (route.request.post_data_json.get("event_data") or {}).get("image")
+        if image:
+            asked.append(image["example"])
+        if image and not held:
             held.append(route)
+        else:
+            route.continue_()
 
-    exhibit.page.route("**/gradio_api/queue/join**", hold_the_first)
-    for name in ("bear", "apples", "cat"):
-        exhibit.page.get_by_role("button", name=name, exact=True).click(no_wait_after=True)
-    exhibit.page.wait_for_timeout(1500)
+    exhibit.page.route(QUESTIONS, hold_the_first)
+    with exhibit.page.expect_request(QUESTIONS):
+        exhibit.page.get_by_role("button", name="bear", exact=True).click()
+    for name in ("apples", "cat"):
+        exhibit.page.get_by_role("button", name=name, exact=True).click()
+    assert exhibit.image() not in ("bear", "apples", "cat")
+    eventually(lambda: bool(held), "nothing was asked")
     held[0].continue_()
-    cat = exhibit.page.get_by_role("button", name="cat", exact=True)
-    expect(cat).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
+    expect(exhibit.page.get_by_role("button", name="cat", exact=True)).to_have_attribute("aria-pressed", "true")
     exhibit.settle()
-    exhibit.page.wait_for_timeout(1500)
     assert exhibit.image() == "cat", "an older answer came last and was shown"
+    assert asked == ["bear", "cat"], "the model ran for a picture that nobody waited for any more"
+    expect(exhibit.refusal).to_be_hidden()
+
+
+def test_a_lost_question_is_told_and_the_next_is_answered(exhibit: ExhibitPage, watched: Watched) -> None:
+    watched.allow_errors = True  # Chromium writes every refused request to its console
+    bear = exhibit.page.get_by_role("button", name="bear", exact=True)
+    exhibit.page.route(QUESTIONS, lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
+    bear.click()
+    expect(exhibit.refusal).to_contain_text("Try again")
+    exhibit.settle()
+    assert exhibit.image() != "bear"
+    exhibit.page.unroute(QUESTIONS)
+    bear.click()
+    expect(bear).to_have_attribute("aria-pressed", "true")
+    exhibit.settle()
     expect(exhibit.refusal).to_be_hidden()
 
 
 def test_a_hasty_reader_ends_where_the_story_says(exhibit: ExhibitPage) -> None:
     """The second step wants another picture; the reader is back at the first before that picture has come."""
     first = exhibit.state()
-    exhibit.next.click()
+    held: list[Route] = []
+    exhibit.page.route(QUESTIONS, lambda route: route.continue_() if held else held.append(route))
+    with exhibit.page.expect_request(QUESTIONS):
+        exhibit.next.click()
     exhibit.back.click()
-    exhibit.settle()
-    exhibit.page.wait_for_timeout(1500)
+    assert exhibit.step() == first["step"]
+    eventually(lambda: bool(held), "nothing was asked")
+    held[0].continue_()
     exhibit.settle()
     assert exhibit.step() == first["step"]
     assert exhibit.image() == first["image"]
+    assert exhibit.words() == first["focus"]
 
 
 def test_two_visitors_do_not_see_each_other(new_page: Callable[..., Page], app_url: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.exhibit_page import EXHIBITS, PATIENCE, WING, ExhibitPage
+from tests.browser.exhibit_page import EXHIBITS, WING, ExhibitPage
 
 # Texts of the page whose contrast with what lies behind them is too low (WCAG 2.2, 1.4.3), as "ratio text".
 _FAINT = """
@@ -100,7 +100,6 @@ def corners(part: Locator) -> tuple[float, float, float, float]:
 
 
 def test_gallery_lists_finds_and_opens(page: Page, app_url: str) -> None:
-    page.set_default_timeout(PATIENCE)
     page.goto(app_url)
     cards = page.locator("#hs-gallery a[href*='exhibit=']")
     expect(cards.first).to_be_visible()
@@ -130,18 +129,16 @@ def test_gallery_lists_finds_and_opens(page: Page, app_url: str) -> None:
 
 def test_phones_do_not_scroll_sideways(new_page: Callable[..., Page], app_url: str) -> None:
     page = new_page(width=390, height=844, touch=True)
-    page.set_default_timeout(PATIENCE)
     page.goto(app_url)
     expect(page.get_by_role("searchbox")).to_be_visible()
     for width in (390, 360):
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_timeout(200)
+        ExhibitPage(page, "").drawn()
         assert wide(page) <= width, "the gallery scrolls sideways"
     for slug in EXHIBITS:
         exhibit = ExhibitPage(page, slug).open(app_url)
         for width in (360, 390):
             page.set_viewport_size({"width": width, "height": 800})
-            page.wait_for_timeout(300)
             exhibit.drawn()
             assert wide(page) <= width, f"{slug} scrolls sideways at {width}"
         left, top, right, _ = corners(exhibit.picture)
@@ -151,7 +148,6 @@ def test_phones_do_not_scroll_sideways(new_page: Callable[..., Page], app_url: s
 
 def test_on_a_phone_a_tap_hovers_and_a_second_tap_pins(new_page: Callable[..., Page], app_url: str) -> None:
     page = new_page(width=390, height=844, touch=True)
-    page.set_default_timeout(PATIENCE)
     exhibit = ExhibitPage(page, "mobilevig").open(app_url)
     exhibit.tidy()
     exhibit.picture.scroll_into_view_if_needed()
@@ -184,7 +180,6 @@ def test_on_a_phone_a_tap_hovers_and_a_second_tap_pins(new_page: Callable[..., P
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_texts_stand_out(new_page: Callable[..., Page], app_url: str, theme: str) -> None:
     page = new_page(dark=theme == "dark")
-    page.set_default_timeout(PATIENCE)
     page.goto(f"{app_url}/?__theme={theme}")
     expect(page.get_by_role("searchbox")).to_be_visible()
     texts, faint = page.evaluate(_FAINT, "body")
@@ -206,7 +201,6 @@ def test_texts_stand_out(new_page: Callable[..., Page], app_url: str, theme: str
 
 def test_reduced_motion_gets_stills(new_page: Callable[..., Page], app_url: str) -> None:
     page = new_page(still=True)
-    page.set_default_timeout(PATIENCE)
     exhibit = ExhibitPage(page, "mobilevig").open(app_url)
     moving = "() => document.getAnimations().filter((a) => a.playState === 'running' && a.effect.target?.closest('.hs')).length"
     for act in (exhibit.next.click, exhibit.layers.last.click, exhibit.tabs.last.click, lambda: exhibit.point(2, 2)):
@@ -216,10 +210,11 @@ def test_reduced_motion_gets_stills(new_page: Callable[..., Page], app_url: str)
     layout = exhibit.tabs.filter(has_text="Graph layout")
     layout.click()
     panel = exhibit.region("panels").get_by_role("tabpanel")
-    expect(panel).to_contain_text("axes have no unit", timeout=PATIENCE)
+    expect(panel).to_contain_text("axes have no unit")
     exhibit.drawn()
     stills = [panel.locator("canvas").first.evaluate("(c) => c.toDataURL()")]
-    page.wait_for_timeout(300)
+    for _ in range(5):
+        exhibit.drawn()
     stills.append(panel.locator("canvas").first.evaluate("(c) => c.toDataURL()"))
     assert stills[0] == stills[1], "the patches fly although the visitor wants no motion"
 
@@ -228,7 +223,6 @@ def test_reduced_motion_gets_stills(new_page: Callable[..., Page], app_url: str)
 
 
 def test_every_control_is_reached_by_tab(page: Page, app_url: str) -> None:
-    page.set_default_timeout(PATIENCE)
     exhibit = ExhibitPage(page, "greedyvig").open(app_url)
     for more in exhibit.region("controls").locator("summary").all():
         more.click()
@@ -265,7 +259,8 @@ def test_every_control_is_reached_by_tab(page: Page, app_url: str) -> None:
 def test_nothing_jumps_and_the_main_act_fits_the_window(page: Page, app_url: str, slug: str) -> None:
     page.add_init_script(_LAYOUT_SHIFT)
     exhibit = ExhibitPage(page, slug).open(app_url)
-    page.wait_for_timeout(600)
+    expect(exhibit.region("controls").locator("#hs-intake")).to_be_visible()  # the last part to find its place
+    exhibit.drawn()
     shifts = page.evaluate("() => window.shifted")
     assert sum(value for value, _ in shifts) <= 0.1, shifts
     for name in ("canvas", "film-bar", "story", "prediction", "controls"):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from benchmarks._made_up import payload
@@ -91,6 +96,47 @@ def test_gives_files_to_take_home(kept: ExhibitPage, label: str, ending: str, ho
     assert len(content) > 1000
 
 
+def taken(kept: ExhibitPage, label: str) -> bytes:
+    kept.page.get_by_text("Take home", exact=True).click()
+    with kept.page.expect_download() as waiting:
+        kept.page.get_by_role("button", name=label).click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+@pytest.mark.parametrize("seen", ["one patch", "all edges", "two layers and a map", "difference"])
+def test_the_vector_file_shows_what_is_seen(kept: ExhibitPage, tmp_path: Path, seen: str) -> None:
+    """The file of lines against the file of pixels: the same picture, edges, map and legend."""
+    look = kept.group("Look")
+    if seen == "all edges":
+        look.get_by_label("All edges").check()
+    if seen in ("two layers and a map", "difference"):
+        look.get_by_label("Compare").select_option(index=2)
+    if seen == "two layers and a map":
+        look.get_by_label("Map").select_option(index=2)
+    if seen == "difference":
+        look.get_by_label("Difference in one").check()
+    kept.page.wait_for_timeout(300)
+    lines = taken(kept, "Picture with edges (SVG)").decode()
+    pixels = np.asarray(Image.open(io.BytesIO(taken(kept, "Picture (PNG)"))).convert("RGB")).astype(float)
+    root = ElementTree.fromstring(lines)
+    width, height = float(root.attrib["width"]), float(root.attrib["height"])
+    assert pixels.shape == (2 * math.ceil(height), 2 * width, 3)
+    assert lines.count("<image ") == (2 if seen == "two layers and a map" else 1), "lines are lines, not an image of them"
+    words = " ".join(kept.page.locator(".hs-legend > .hs-key").all_inner_texts()).split()
+    assert set(words) <= set(" ".join("".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")).split())
+    other = kept.page.context.new_page()
+    other.set_viewport_size({"width": int(width), "height": math.ceil(height)})
+    file = tmp_path / "seen.html"
+    file.write_text(f"<body style='margin:0'>{lines}", encoding="utf-8")
+    other.goto(file.as_uri())
+    drawn = np.asarray(Image.open(io.BytesIO(other.screenshot())).convert("RGB")).astype(float)
+    small = np.asarray(Image.fromarray(pixels.astype(np.uint8)).resize(drawn.shape[1::-1], Image.Resampling.BOX)).astype(float)
+    apart = np.abs(drawn - small).mean(axis=2)
+    other.close()
+    assert apart.mean() < 3, "of 255"
+    assert (apart > 60).mean() < 0.01
+
+
 def test_broken_payloads_are_refused_in_words(page: Page, tmp_path: Path) -> None:
     whole = payload(grid=6, layers=1)
     broken = {
@@ -99,7 +145,8 @@ def test_broken_payloads_are_refused_in_words(page: Page, tmp_path: Path) -> Non
         "no layer": (json.dumps({**whole, "layers": []}), "nothing to look at"),
     }
     short = json.loads(json.dumps(whole))
-    short["layers"][0]["kept"]["data"] = short["layers"][0]["kept"]["data"][:40]
+    whole_data = short["layers"][0]["kept"]["data"]
+    short["layers"][0]["kept"]["data"] = whole_data[: len(whole_data) // 8 * 4]
     broken["cut off"] = (json.dumps(short), "damaged|does not fit")
     for name, (text, words) in broken.items():
         file = tmp_path / "broken.html"

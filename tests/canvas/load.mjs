@@ -37,7 +37,7 @@ function layerOf(name, grid, keyGrid, rule, candidates, kept, distance, share) {
     distance: distance && encode(Float32Array.from(distance), shape),
     position: null,
     share: share && encode(Uint8Array.from(share), shape),
-    colour: null, maps: {}, measures: [],
+    colour: null, maps: {},
   };
 }
 

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import test from "node:test";
-import { deflateRawSync } from "node:zlib";
-import { axialLayer, loadCanvas, nearestLayer, payloadOf } from "./load.mjs";
+import { constants, deflateRawSync } from "node:zlib";
+import { axialLayer, encode, loadCanvas, nearestLayer, payloadOf, random } from "./load.mjs";
 
-const HS = loadCanvas("core", "graph", "heat", "instruments/graph", "colour", "permalink");
+const HS = loadCanvas("core", "inflate", "graph", "heat", "instruments/graph", "colour", "permalink");
 const storeOf = (layers, host = {}) => HS.createStore(HS.decode(payloadOf(layers)), host);
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -237,13 +237,79 @@ test("permalink: damage, other versions and bombs open the exhibit as usual", as
   assert.deepEqual((await HS.readPermalink("")).notices, []);
 });
 
-test("16-bit floats decode to their range; words of a measure join its value", () => {
-  const raw = JSON.parse(payloadOf([nearestLayer()], { measures: { edges: { name: "Edges", unit: "edges" } } }));
-  raw.layers[0].measures = [{ key: "edges", value: 3 }];
-  raw.layers[0].distance = { ...raw.layers[0].distance, type: "q16", low: -1, high: 1, data: Buffer.from(new Uint16Array(360).fill(65535).buffer).toString("base64") };
-  const [layer] = HS.decode(JSON.stringify(raw)).layers;
-  assert.ok(layer.distance.every((d) => d === 1));
-  assert.equal(layer.measures[0].name, "Edges");
+test("floats in few bits decode to their range; words of a measure join its value", () => {
+  const measures = { words: { edges: { name: "Edges", unit: "edges" } }, layers: { nearest: [{ key: "edges", value: 3 }] } };
+  const raw = JSON.parse(payloadOf([nearestLayer()], { measures }));
+  for (const [type, top] of [["q12", 4095], ["q16", 65535]]) {
+    const data = Buffer.from(new Uint16Array(360).fill(top).buffer).toString("base64");
+    raw.layers[0].distance = { ...raw.layers[0].distance, type, low: -1, high: 1, data };
+    const [layer] = HS.decode(JSON.stringify(raw)).layers;
+    assert.ok(layer.distance.every((d) => d === 1));
+    assert.equal(layer.measures[0].name, "Edges");
+  }
+});
+
+test("deflated arrays, steps along the last axis and packed texts decode to what they were", () => {
+  const next = random(7);
+  const raw = JSON.parse(payloadOf([nearestLayer({ share: true })]));
+  const [layer] = raw.layers;
+  const whole = HS.decode(JSON.stringify(raw)).layers[0];
+  const deflated = (bytes) => deflateRawSync(bytes).toString("base64");
+  for (const name of ["candidates", "kept", "distance", "share"]) {
+    layer[name] = { ...layer[name], coding: "deflate", data: deflated(Buffer.from(layer[name].data, "base64")) };
+  }
+  const [n, width] = layer.distance.shape;
+  const codes = Uint16Array.from({ length: n * width }, () => Math.floor(next() * 65536));
+  const steps = Uint16Array.from(codes, (code, i) => code - (i % width ? codes[i - 1] : 0));
+  const planes = Buffer.from([...steps].map((v) => v & 255).concat([...steps].map((v) => v >> 8)));
+  layer.position = { type: "q16", shape: [n, width], coding: "steps", low: 0, high: 65535, data: deflated(planes) };
+  const levels = Uint16Array.from([3, 70, 40000]);
+  const few = codes.map((code) => levels[code % 3]);
+  const numbers = Buffer.concat([Buffer.from([...codes].map((code) => code % 3)), Buffer.from(levels.buffer)]);
+  layer.maps.few = { type: "q16", shape: [n, width], coding: "levels", low: 0, high: 65535, data: deflated(numbers) };
+  raw.measures = { type: "json", coding: "deflate", data: deflated(JSON.stringify({ words: {}, layers: { nearest: [{ key: "a", hint: "ä – 😀" }] } })) };
+  const found = HS.decode(JSON.stringify(raw)).layers[0];
+  for (const name of ["candidates", "kept", "distance", "share"]) assert.deepEqual(found[name], whole[name]);
+  assert.deepEqual([...found.position], [...codes]);
+  assert.deepEqual([...found.maps.few], [...few]);
+  assert.equal(found.measures[0].hint, "ä – 😀");
+  for (const change of [(l) => (l.kept.data = l.kept.data.slice(0, 8)), (l) => (l.kept.shape = [n, width + 1]), (l) => (l.maps.few.data = l.kept.data)]) {
+    const broken = structuredClone(raw);
+    change(broken.layers[0]);
+    assert.throws(() => HS.decode(JSON.stringify(broken)), /damaged/);
+  }
+});
+
+test("inflate undoes what zlib made, and stops at damage and at bombs", () => {
+  const next = random(3);
+  const samples = [
+    Buffer.alloc(0), Buffer.from("a"), Buffer.alloc(70000, 7), Buffer.from("the same again and again, ".repeat(3000)),
+    Buffer.from(Array.from({ length: 9000 }, () => Math.floor(next() * 256))), Buffer.from(Array.from({ length: 40000 }, () => Math.floor(next() ** 6 * 256))),
+  ];
+  for (const sample of samples) {
+    for (const options of [{ level: 0 }, { level: 1 }, { level: 9 }, { strategy: constants.Z_FIXED }, { strategy: constants.Z_HUFFMAN_ONLY }, { strategy: constants.Z_RLE }]) {
+      const packed = deflateRawSync(sample, options);
+      assert.deepEqual(Buffer.from(HS.inflate(packed, sample.length)), sample);
+      for (const short of [1, packed.length >> 1, packed.length - 1]) assert.throws(() => HS.inflate(packed.subarray(0, packed.length - short), sample.length), RangeError);
+    }
+  }
+  assert.throws(() => HS.inflate(deflateRawSync(Buffer.alloc(1 << 24)), 1 << 16), RangeError);
+  for (let i = 0; i < 300; i++) {
+    const noise = Uint8Array.from({ length: 40 }, () => Math.floor(next() * 256));
+    try {
+      assert.ok(HS.inflate(noise, 5000).length <= 5000);
+    } catch (error) {
+      assert.ok(error instanceof RangeError, String(error));
+    }
+  }
+});
+
+test("the colours of the patches stand once for all layers of a grid", () => {
+  const raw = JSON.parse(payloadOf([nearestLayer(), nearestLayer({ seed: 2 }), nearestLayer({ grid: [2, 3], width: 4 })]));
+  raw.layers[0].colour = encode(Uint8Array.from({ length: 90 }, (_, i) => i), [30, 3]);
+  const [a, b, c] = HS.decode(JSON.stringify(raw)).layers;
+  assert.equal(a.colour, b.colour);
+  assert.equal(c.colour, null);
 });
 
 test("colour maps grow in lightness and the diverging one has a neutral centre", () => {

@@ -79,7 +79,7 @@
     const style = { ...litStyle(store, layer, graph, "in", false), arrows: false, halo: false, width: 1.3, alpha: store.look.opacity };
     const diff = differenceOf(store);
     if (diff) drawDifference(ctx, pane.frame, diff, null, { ...style, colourOf: null });
-    else HS.drawEdges(ctx, pane.frame, layer, graph, HS.strongest(graph, MAX_EDGES), style);
+    else HS.drawEdges(ctx, pane.frame, layer, graph, HS.strongest(graph, MAX_EDGES), { ...style, taper: true });
   }
 
   function overlay(ctx, pane, store, { main, lit, rows, grid }) {
@@ -191,12 +191,12 @@
     return { values, grid: layer.keyGrid, scale, note: row ? "" : "only the candidates are known" };
   }
 
-  const map = (title, unit, make, available = () => true) => ({ kind: "graph", title, unit, available, make });
+  const map = (title, unit, make, available = () => true, follows = false) => ({ kind: "graph", title, unit, available, make, follows });
   Object.assign(HS.madeMaps, {
     listens: map("How many it listens to", "patches", (store, layer) => counted(store, layer, "listens")),
     heard: map("How many listen to it", "patches", (store, layer) => counted(store, layer, "heard")),
     pieces: map("Connected pieces", "", pieces),
-    distance: map("Distance to the chosen patch", "", distances, (layer) => Boolean(layer.distance)),
+    distance: map("Distance to the chosen patch", "", distances, (layer) => Boolean(layer.distance), true),
   });
 
   // --------------------------------------------------------------------------------------------------------- words
@@ -234,6 +234,7 @@
     const alone = HS.isolated(graph, layer).reduce((a, b) => a + b, 0);
     const wrapped = graph.wrap.reduce((a, b) => a + b, 0);
     const facts = [];
+    if (look.all && !differenceOf(store)) facts.push("each edge runs from its thick end, who is heard, to its thin end, who listens");
     if (wrapped) facts.push(`fine dots: ${HS.percent(wrapped / graph.m)} of the edges go round the border`);
     if (layer.rule.name === "axial-threshold" || HS.effectiveRule(layer, look.rule).dilation > 1) facts.push("thin frame: looked at, not kept");
     if (alone) facts.push(`${HS.plural(alone, "patch", "patches")} without any edge`);
@@ -279,7 +280,7 @@
 
   const RULES = {
     k: { label: "Neighbours k", hint: "How many of the nearest patches each patch listens to.", step: 1, low: 1, high: (layer, rule) => Math.floor((layer.candidates.shape[1] - 1) / rule.dilation) + 1 },
-    dilation: { advanced: true, label: "Dilation d", hint: "Take every d-th of the sorted list.", step: 1, low: 1, high: (layer, rule) => Math.max(1, Math.floor(layer.candidates.shape[1] / rule.k)) },
+    dilation: { advanced: true, label: "Dilation d", hint: "Take every d-th of the sorted list.", step: 1, low: 1, high: (layer, rule) => (rule.k > 1 ? Math.max(1, Math.floor((layer.candidates.shape[1] - 1) / (rule.k - 1))) : 1) },
     multiplier: { label: "Strictness λ", hint: "An edge is kept when its distance is below mean − λ · deviation.", step: 0.05, low: -1, high: () => 2.5 },
     quantile: { advanced: true, label: "Shortest edges kept", hint: "Share of the edges, the closest patches first.", step: 0.01, low: 0, high: () => 1, format: HS.percent },
   };

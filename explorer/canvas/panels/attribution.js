@@ -1,6 +1,7 @@
 /**
- * Where the model looks for its prediction (attribution), beside where its graph reads: two maps over the picture, and
- * the rank correlation between them. The server computes the attribution.
+ * Where the model looks for its prediction (attribution), beside where its graph (or what else the layer holds) reads: two maps
+ * over the picture, and the rank correlation between them. The server computes the attribution. An instrument of another kind
+ * offers `reads {options: [[value, label, hint], …], noun, map(store, value) → {values, scale, title, ends}}`.
  */
 (() => {
   "use strict";
@@ -16,12 +17,13 @@
   const GAP = 14;
 
   function mount(el, store) {
-    const state = { method: "occlusion", label: null, degree: "heard", answers: new Map(), refused: new Map(), waiting: null };
+    const { reads } = HS.instrumentOf(store.layer);
+    const state = { method: "occlusion", label: null, degree: (reads ? reads.options : DEGREES)[0][0], answers: new Map(), refused: new Map(), waiting: null };
     HS.chart.choice(el, "Method", METHODS, state.method, (method) => {
       state.method = method;
       draw();
     });
-    const degrees = HS.chart.choice(el, "Degree", DEGREES, state.degree, (degree) => {
+    const degrees = HS.chart.choice(el, reads ? "Beside" : "Degree", reads ? reads.options : DEGREES, state.degree, (degree) => {
       state.degree = degree;
       draw();
     });
@@ -59,6 +61,7 @@
 
     /** Degree of every patch: of its key cell where keys are pooled and listeners are counted. */
     function degree() {
+      if (reads) return reads.map(store, state.degree).values;
       const graph = store.graph(store.look.layer);
       if (state.degree === "listens") return HS.inDegree(graph);
       const heard = HS.outDegree(graph);
@@ -69,8 +72,13 @@
       const [left, right] = frames(width);
       const image = HS.chart.picture(store, () => view.draw(true));
       HS.chart.text(ctx, "Speaks for the class", left.x, 6, c.ink, "left", "top");
-      HS.chart.text(ctx, HS.heatTitle(state.degree), right.x, 6, c.ink, "left", "top");
       drawAttribution(ctx, left, image, c);
+      const found = reads && reads.map(store, state.degree);
+      HS.chart.text(ctx, found ? found.title : HS.heatTitle(state.degree), right.x, 6, c.ink, "left", "top");
+      if (found) {
+        HS.minimap.drawBase(ctx, right, image, { values: found.values, grid: store.layer.grid, scale: found.scale });
+        return HS.minimap.legend(ctx, right.x, right.y + right.height + 4, right.width, "diverging", found.ends, c);
+      }
       const values = degree();
       const max = Math.max(1, ...values);
       HS.minimap.drawBase(ctx, right, image, { values, grid: store.layer.grid, scale: { kind: "sequential", max } });
@@ -124,11 +132,12 @@
       if (state.refused.has(key())) return say(state.refused.get(key()));
       if (busy()) return say("The server runs the model many times; this takes some seconds …");
       const map = state.answers.get(key());
-      if (!map) return say(`Which parts of the picture speak for “${state.label}”? Compute it and compare it with where the graph reads.`);
+      if (!map) return say(`Which parts of the picture speak for “${state.label}”? Compute it and compare it with where ${reads ? reads.noun(store, state.degree) : "the graph reads"}.`);
       const rho = HS.maths.spearman(HS.maths.poolMap(map, map.shape, store.layer.grid), degree());
       const n = store.layer.grid[0] * store.layer.grid[1];
       if (!Number.isFinite(rho)) return say(`One of the maps has the same value in all ${n} patches, so there is no rank correlation. Choose the other degree.`);
-      const words = Math.abs(rho) < 0.2 ? "the two maps have little to do with each other" : rho > 0 ? "the graph reads where the evidence is" : "the graph reads where the evidence is not";
+      const noun = reads ? reads.noun(store, state.degree) : "the graph reads";
+      const words = Math.abs(rho) < 0.2 ? "the two maps have little to do with each other" : rho > 0 ? `${noun} where the evidence is` : `${noun} where the evidence is not`;
       say(`Rank correlation (Spearman) ρ = ${rho.toFixed(2)}, n = ${n.toLocaleString("en")} patches: ${words}. ${METHODS.find(([name]) => name === state.method)[2]}.`);
     }
 
@@ -143,15 +152,19 @@
     function draw(changed) {
       if (HS.chart.onlyHover(changed)) return view.draw(false);
       fillClasses();
+      if (!reads) allowDegrees();
+      run.disabled = !store.host.live || Boolean(busy()) || state.answers.has(key()) || state.label === null;
+      run.textContent = busy() ? "Computing …" : state.answers.has(key()) ? "Done" : "Compute";
+      view.draw(HS.chart.touched(changed, "layer", "rule", "answer", ...(reads ? reads.keys : [])));
+      describe();
+    }
+
+    function allowDegrees() {
       const graph = store.graph(store.look.layer);
       const listens = HS.inDegree(graph);
       const flat = listens.every((v) => v === listens[0]);
       degrees.allow("listens", !flat, "Every patch listens to equally many here, so there is nothing to compare");
       if (flat) degrees.set((state.degree = "heard"));
-      run.disabled = !store.host.live || Boolean(busy()) || state.answers.has(key()) || state.label === null;
-      run.textContent = busy() ? "Computing …" : state.answers.has(key()) ? "Done" : "Compute";
-      view.draw(HS.chart.touched(changed, "layer", "rule", "answer"));
-      describe();
     }
 
     return {
@@ -164,5 +177,6 @@
     };
   }
 
-  HS.panel({ name: "attribution", title: "Attribution", available: ({ payload }) => payload.prediction.length > 0, mount });
+  const readable = (layer) => layer.kind === "graph" || Boolean(HS.instrumentOf(layer).reads);
+  HS.panel({ name: "attribution", kind: "any", title: "Attribution", available: ({ payload, layer }) => payload.prediction.length > 0 && readable(layer), mount });
 })();

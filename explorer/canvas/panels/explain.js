@@ -21,9 +21,11 @@
   function rankOf(layer, a, j) {
     const width = layer.candidates.shape[1];
     const own = HS.pooled(layer) ? -1 : a;
+    const sorted = layer.rule.name === "nearest"; // then the order is known, even of distances that are equal once rounded
     let rank = 1;
     for (let i = 0; i < width; i++) {
-      if (i !== j && layer.candidates[a * width + i] !== own && layer.distance[a * width + i] < layer.distance[a * width + j]) rank++;
+      const closer = sorted ? i < j : layer.distance[a * width + i] < layer.distance[a * width + j];
+      if (i !== j && layer.candidates[a * width + i] !== own && closer) rank++;
     }
     return rank;
   }

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from explorer import runtime
+from explorer import looking, runtime
 from explorer.diagnostics import DEPTH_KEYS, Measure, folder_row, pooled_labels, summary
 from explorer.diagnostics.measure import catalogue
 from explorer.exhibit import BadRequest, Intervention, Layer, Scene
-from models.attribution import attribute
-from models.capture import Trace, alone, capture
+from explorer.looking import RANDOM_WEIGHTS, run_model
+from models.capture import Trace
 from models.image_graphs.constructors import Constructor
 from models.image_graphs.edits import without_edges, without_patches
 from models.structures import Aggregation, Attribution, PatchGraph, Prediction
@@ -22,7 +22,6 @@ GraphEdit = Callable[[PatchGraph], PatchGraph]
 Labels = tuple[np.ndarray, bool] | None
 
 ALIKE = "edges between such patches say nothing about the picture."
-RANDOM_WEIGHTS = "This model has random weights: its graphs and its prediction mean nothing. Supply a checkpoint to see the real thing."
 
 
 def look_at(
@@ -64,15 +63,7 @@ def look_at(
 
 def run(name: str, shown: np.ndarray, cuts: Sequence[Intervention] = (), edit: GraphEdit | None = None) -> tuple[Trace, Prediction]:
     """The structures and the prediction of one model; refuses non-finite internals with a named sentence."""
-    loaded = runtime.model(name)
-    edits = _edits(loaded.model, cuts, edit)
-    image = loaded.prepare(shown).to(runtime.device())
-    with torch.inference_mode(), capture(loaded.model, edits=edits) as trace:
-        logits = loaded.model(image)
-    trace.require_finite()
-    prediction = Prediction(logits.cpu(), loaded.labels)
-    prediction.require_finite("the prediction")
-    return Trace({name: structure.cpu() for name, structure in trace.structures.items()}), prediction
+    return run_model(name, shown, _edits(runtime.model(name).model, cuts, edit))
 
 
 def constructors(model: torch.nn.Module) -> list[str]:
@@ -164,11 +155,7 @@ def depth(layers: Sequence[Layer], found: Mapping[str, Sequence[Measure]]) -> di
 
 def explain(name: str, shown: np.ndarray, method: str, target: int, layer: str | None) -> Attribution:
     """Where the model looks for class number `target`."""
-    loaded = runtime.model(name)
-    image = loaded.prepare(shown).to(runtime.device())
-    part = loaded.model.get_submodule(_block_of(loaded.model, layer)) if method == "grad-cam" else None
-    with alone(loaded.model):
-        return attribute(loaded.model, image, target, method, layer=part)  # type: ignore[arg-type]
+    return looking.explain(name, shown, method, target, _block_of(runtime.model(name).model, layer))
 
 
 def _block_of(model: torch.nn.Module, constructor: str | None) -> str:

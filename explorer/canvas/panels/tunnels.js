@@ -1,0 +1,144 @@
+/**
+ * The seven places where a detector adds what the hyperedges found to its own features, each through a learned gate. A line is as
+ * wide as the tunnel is loud: ρ = ‖g · enhanced‖ ÷ ‖feature‖. Data: payload.extras.tunnels [{layer, place, gate, loudness}], where
+ * `place` reads "stride 8, backbone → neck".
+ */
+(() => {
+  "use strict";
+
+  const TOP = 58;
+  const ROW = 74;
+  const FULL = 0.5; // loudness of the widest line: half as loud as the feature itself
+  const STAGES = ["backbone", "neck", "head"];
+  const BETWEEN = [[/backbone → neck/, 0.5], [/inside the neck/, 1], [/neck → head/, 1.5]];
+
+  /** Stride and stage of a place; null where the words are others. */
+  function placed(tunnel) {
+    const stride = /stride (\d+)/.exec(tunnel.place);
+    const between = BETWEEN.find(([words]) => words.test(tunnel.place));
+    return stride && between ? { ...tunnel, stride: Number(stride[1]), stage: between[1] } : null;
+  }
+
+  function mount(el, store) {
+    const state = { over: null };
+    const tunnels = () => store.payload.extras.tunnels.map(placed).filter(Boolean);
+    const strides = () => [...new Set(tunnels().map(({ stride }) => stride))].sort((a, b) => a - b);
+    const view = HS.chart.board(el, { label: "Seven tunnels from the hyperedges into the network, as wide as they are loud", height: () => TOP + ROW * strides().length, base, over, move, leave: () => move(-1, -1) });
+    const say = HS.chart.note(el);
+
+    const stageX = (stage, width) => 34 + (stage * (width - 68)) / 2;
+    const strideY = (stride) => TOP + (strides().indexOf(stride) + 0.5) * ROW;
+    const wide = (loudness) => 1 + 13 * Math.min(1, loudness / FULL);
+    const spot = (tunnel, width) => [stageX(tunnel.stage, width), strideY(tunnel.stride)];
+
+    function base(ctx, width, height, c) {
+      for (const stride of strides()) {
+        const y = strideY(stride);
+        HS.chart.line(ctx, stageX(0, width), y, stageX(2, width), y, c.line, 7);
+        STAGES.forEach((stage, i) => box(ctx, stageX(i, width), y, stage === "backbone" ? `stride ${stride}` : stage, c));
+      }
+      HS.chart.text(ctx, "backbone", stageX(0, width), TOP - 6, c.muted, "center", "middle");
+      for (const tunnel of tunnels()) draw(ctx, tunnel, width, c, 0.8);
+      for (const tunnel of tunnels()) name(ctx, tunnel, width, c);
+      hyperedges(ctx, width, c);
+    }
+
+    function box(ctx, x, y, words, c) {
+      ctx.fillStyle = c.paper;
+      ctx.strokeStyle = c.muted;
+      ctx.lineWidth = 1;
+      ctx.fillRect(x - 27, y - 10, 54, 20);
+      ctx.strokeRect(x - 27, y - 10, 54, 20);
+      HS.chart.text(ctx, words, x, y, c.ink, "center", "middle");
+    }
+
+    function hyperedges(ctx, width, c) {
+      ctx.fillStyle = c.accent;
+      ctx.fillRect(width / 2 - 42, 4, 84, 22);
+      HS.chart.text(ctx, "hyperedges", width / 2, 15, c.paper, "center", "middle");
+    }
+
+    function draw(ctx, tunnel, width, c, alpha) {
+      const [x, y] = spot(tunnel, width);
+      const end = tunnel.stage === 1 ? y - 12 : y - 2;
+      const bend = tunnel.stage === 1 ? 46 : 0; // beside the boxes of the neck, not across them
+      ctx.globalAlpha = alpha;
+      ctx.beginPath();
+      ctx.moveTo(width / 2, 26);
+      ctx.bezierCurveTo(width / 2 + bend, 60, x + bend, Math.max(60, end - 50), x, end);
+      ctx.strokeStyle = c.accent;
+      ctx.lineWidth = wide(tunnel.loudness);
+      ctx.setLineDash(tunnel.gate < 0 ? [7, 4] : []);
+      ctx.stroke();
+      ctx.setLineDash([]);
+      ctx.globalAlpha = 1;
+      ctx.beginPath();
+      ctx.arc(x, end, 3.5, 0, 2 * Math.PI);
+      ctx.fillStyle = c.ink;
+      ctx.fill();
+    }
+
+    /** Loudness and gate under the end of a tunnel, readable over the lines of others. */
+    function name(ctx, tunnel, width, c) {
+      const [x, y] = spot(tunnel, width);
+      const below = tunnel.stage === 1 ? y + 19 : y + 14;
+      const words = [[HS.percent(tunnel.loudness), c.ink, 0], [`g ${HS.show(tunnel.gate)}`, c.muted, 13]];
+      for (const [text, colour, down] of words) {
+        ctx.textAlign = "center";
+        ctx.textBaseline = "middle";
+        ctx.lineWidth = 4;
+        ctx.lineJoin = "round";
+        ctx.strokeStyle = c.paper;
+        ctx.strokeText(text, x, below + down);
+        HS.chart.text(ctx, text, x, below + down, colour, "center", "middle");
+      }
+    }
+
+    function over(ctx, width, height, c) {
+      if (!state.over) return;
+      draw(ctx, state.over, width, c, 1);
+      name(ctx, state.over, width, c);
+      const [x, y] = spot(state.over, width);
+      ctx.strokeStyle = c.ink;
+      ctx.lineWidth = 1.5;
+      ctx.strokeRect(x - 30, y - 15, 60, 51);
+    }
+
+    function move(x, y) {
+      const width = view.box.clientWidth;
+      state.over = tunnels().find((tunnel) => {
+        const [cx, cy] = spot(tunnel, width);
+        return Math.abs(x - cx) < 30 && y > cy - 15 && y < cy + 36;
+      }) || null;
+      view.draw(false);
+      describe();
+      return state.over && state.over.layer;
+    }
+
+    function describe() {
+      const all = tunnels();
+      if (state.over) {
+        const { layer, place, gate, loudness } = state.over;
+        const sign = gate < 0 ? "It subtracts what the hyperedges found (dashed). " : "";
+        return say(`Layer ${layer}, ${place}: gate ${HS.show(gate)}, ${HS.percent(loudness)} as loud as the feature that it joins. ${sign}${loudness < 0.02 ? "The hyperedges are hardly heard here." : ""}`);
+      }
+      const loudest = all.reduce((a, b) => (b.loudness > a.loudness ? b : a));
+      const silent = all.every(({ loudness }) => loudness === 0) ? "All gates are shut: this is the network without hyperedges." : `Loudest: layer ${loudest.layer} (${loudest.place}), ${HS.percent(loudest.loudness)}.`;
+      say(`${silent} Width: loudness ρ = ‖g · enhanced‖ ÷ ‖feature‖, the widest line is ${HS.percent(FULL)} and more; g: the learned gate, dashed where it subtracts.`);
+    }
+
+    return {
+      draw(changed) {
+        if (HS.chart.onlyHover(changed)) return;
+        state.over = null;
+        view.resize();
+        view.draw(true);
+        describe();
+      },
+      resize: () => view.resize(),
+      destroy: () => el.replaceChildren(),
+    };
+  }
+
+  HS.panel({ name: "tunnels", kind: "hypergraph", title: "Tunnels", available: ({ payload }) => (payload.extras.tunnels || []).some(placed), mount });
+})();

@@ -1,0 +1,103 @@
+"""What the exhibits of this wing share: run a network with one layer of soft hyperedges, change them, say what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from explorer import runtime
+from explorer.diagnostics import Measure
+from explorer.diagnostics.snapshot import Labels as PatchLabels
+from explorer.diagnostics.soft_hypergraph import summary
+from explorer.exhibit import BadRequest, Intervention
+from explorer.looking import run_model
+from models.capture import Trace
+from models.structures import HypergraphMessages, Prediction, SoftHypergraph, Structure
+
+HypergraphEdit = Callable[[SoftHypergraph], SoftHypergraph]
+Labels = tuple[np.ndarray, bool] | None
+CUTS = ("hyperedge", "patch")
+
+
+@dataclass(frozen=True)
+class Tokens(Structure):
+    """What a layer received.
+
+    Attributes:
+        tokens: [B, N, D].
+    """
+
+    tokens: Tensor
+
+
+@dataclass(frozen=True)
+class Look:
+    """One run of a network with soft hyperedges.
+
+    Attributes:
+        hypergraph, messages: of the layer.
+        tokens: what the layer received, [1, N, D].
+        prediction: of the network.
+        worth: by how much the first class loses probability when one hyperedge is switched off, [M] (in points of 1).
+    """
+
+    hypergraph: SoftHypergraph
+    messages: HypergraphMessages
+    tokens: Tensor
+    prediction: Prediction
+    worth: np.ndarray
+
+
+def look(name: str, shown: np.ndarray, edit: HypergraphEdit | None = None, cuts: Sequence[Intervention] = ()) -> Look:
+    """Run one network of the zoo, with the visitor's settings and cuts, and switch each of its hyperedges off in turn."""
+    maker = layer_of(runtime.model(name).model)
+    change = edited(edit, cuts)
+    trace, prediction = run_model(name, shown, {maker: change}, {maker.rpartition(".")[0]: _received})
+    hypergraph = only(trace, SoftHypergraph)
+    _, others = run_model(name, shown, {maker: lambda found: change(found).each_without_one()}, copies=hypergraph.hyperedges)
+    top = int(prediction.logits[0].argmax())
+    before, after = (answer.logits.float().softmax(1)[:, top] for answer in (prediction, others))
+    return Look(hypergraph, only(trace, HypergraphMessages), only(trace, Tokens).tokens, prediction, (before - after).numpy())
+
+
+def layer_of(model: nn.Module) -> str:
+    """The name of the part of a network that makes its hyperedges."""
+    from models.hypergraphs.softhgnn import SoftHyperedges
+
+    return next(name for name, part in model.named_modules() if isinstance(part, SoftHyperedges))
+
+
+def only(trace: Trace, kind: type[Any]) -> Any:
+    """The structure of this kind in a trace that holds one."""
+    (found,) = trace.of(kind).values()
+    return found
+
+
+def _received(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> Tokens:
+    return Tokens(inputs[0])
+
+
+def edited(edit: HypergraphEdit | None, cuts: Sequence[Intervention]) -> HypergraphEdit:
+    """The visitor's settings, then what the visitor took out, as one change of the hypergraph."""
+    edges = [number for cut in cuts if cut.kind == "hyperedge" for number, _ in cut.pairs]
+    patches = [number for cut in cuts if cut.kind == "patch" for number, _ in cut.pairs]
+
+    def change(hypergraph: SoftHypergraph) -> SoftHypergraph:
+        try:
+            found = edit(hypergraph) if edit else hypergraph
+            found = found.without_hyperedges(edges) if edges else found
+            return found.without_patches(patches) if patches else found
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+
+    return change
+
+
+def measures(hypergraph: SoftHypergraph, labels: Labels, messages: HypergraphMessages | None, tokens: Tensor | None) -> list[Measure]:
+    """Every diagnostic of one layer."""
+    own: PatchLabels | None = None if labels is None else labels[0].reshape(-1)
+    return summary(hypergraph, messages=messages, tokens=tokens, labels=own, labels_are_truth=bool(labels and labels[1]))

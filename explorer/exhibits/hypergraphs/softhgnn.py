@@ -1,0 +1,164 @@
+"""SoftHGNN: every hyperedge is a heat map over the whole picture, made anew for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from explorer import looking, runtime
+from explorer.diagnostics.patch_graph import summary as graph_summary
+from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
+from explorer.exhibits.hypergraphs import claims
+from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, Look, look, measures
+from explorer.looking import RANDOM_WEIGHTS
+from models.hypergraphs.hard import FuzzyCMeans, HardMembers
+from models.structures import Attribution, SoftHypergraph
+
+MODEL: Final = "softvit_diverse"
+STAGE = "to_patch_embedding.body"  # the last map [C, h, w] before the tokens
+CLIQUE_LIMIT = 24  # candidates per patch in the clique expansion: as many as a patch graph sends to the browser
+
+
+class SoftHGNNControls(Controls):
+    model: Literal["softvit_diverse", "softvit_dense", "softvit_sparse"] = Field(
+        MODEL,
+        title="Model",
+        description="Trained with a penalty on look-alike hyperedges (ours); as released; or with a choice among many hyperedges (sparse).",
+    )
+    normalise: Literal["as trained", "vertices", "hyperedges"] = Field(
+        "as trained",
+        title="What sums to 1",
+        description="The released code divides each hyperedge among the patches; the paper's formula divides each patch among the hyperedges.",
+        json_schema_extra={"advanced": True},
+    )
+    temperature: float = Field(
+        0.0,
+        ge=-3,
+        le=3,
+        title="Temperature, doublings",
+        description="+1 is twice the temperature: softer hyperedges. It is all that more heads do: four times the heads is +1.",
+        json_schema_extra={"step": 0.25},
+    )
+    hard: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Soft to hard",
+        description="1 leaves every patch in its strongest hyperedge only.",
+        json_schema_extra={"step": 0.05},
+    )
+    k: int = Field(
+        4,
+        ge=0,
+        le=16,
+        title="Hyperedges chosen, k",
+        description="How many of the 16 dynamic hyperedges this picture may choose; 4 more are always on.",
+        json_schema_extra={"when": {"model": "softvit_sparse"}},
+    )
+    context: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        title="How much the picture moves the prototypes",
+        description="0 compares every picture with the same learned prototypes, 1 is the model, 2 goes twice as far.",
+        json_schema_extra={"step": 0.1, "advanced": True},
+    )
+
+
+def edit_of(controls: SoftHGNNControls) -> HypergraphEdit:
+    """The visitor's settings as a change of the hypergraph; it changes nothing where they are the model's own."""
+
+    def edit(found: SoftHypergraph) -> SoftHypergraph:
+        if controls.context != 1 and found.static is not None and found.offset is not None:
+            found = found.with_prototypes(found.static + controls.context * found.offset)
+        if controls.normalise not in ("as trained", found.normalise):
+            found = found.normalised_over("vertices" if controls.normalise == "vertices" else "hyperedges")
+        if controls.temperature:
+            found = found.at_temperature(found.temperature * 2**controls.temperature)
+        if controls.model == "softvit_sparse" and controls.k != found.rule.settings["k"]:
+            found = found.with_top_k(controls.k)
+        return found.hardened(controls.hard) if controls.hard else found
+
+    return edit
+
+
+def run(shown: np.ndarray, controls: SoftHGNNControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
+    """One picture through the host with soft hyperedges, and three other readings of the same tokens."""
+    found = look(controls.model, shown, edit_of(controls), cuts)
+    grid, loaded = found.hypergraph.grid, runtime.model(controls.model)
+    labels = segments(grid) if segments else None
+    layers = [Layer("soft_hgnn", "Soft hyperedges", {"hypergraph": found.hypergraph, "messages": found.messages}), *others(found)]
+    measured = {
+        layer.name: measures(layer.structures["hypergraph"], labels, *_sent(layer, found))  # type: ignore[arg-type]
+        for layer in layers
+        if isinstance(layer.structures.get("hypergraph"), SoftHypergraph)
+    }
+    return Scene(
+        shown=shown,
+        seen=loaded.prepare.seen(shown),
+        layers=layers,
+        prediction=found.prediction.top(10),
+        measures=measured | {"clique": _clique_measures(layers[1], labels)},
+        labels=labels,
+        notes=() if loaded.trained else (RANDOM_WEIGHTS,),
+        extras={"worth": {"soft_hgnn": found.worth.tolist()}},
+    )
+
+
+def others(found: Look) -> list[Layer]:
+    """The clique expansion, and fuzzy and hard clusters of the same tokens (the way of Vision HGNN), to compare with."""
+    special = found.hypergraph.special
+    with torch.inference_mode():
+        patches = found.tokens[:, special:]
+        fuzzy = FuzzyCMeans(min(found.hypergraph.hyperedges, 8))(patches, found.hypergraph.grid)
+        hard = HardMembers()(fuzzy)
+    return [
+        Layer("clique", "Who shares a hyperedge with whom", {"graph": found.hypergraph.clique_expansion(limit=CLIQUE_LIMIT)}),
+        Layer("fuzzy", "Fuzzy clusters of the same tokens", {"hypergraph": fuzzy}),
+        Layer("hard", "Fuzzy clusters, cut to members", {"hypergraph": hard}),
+    ]
+
+
+def _sent(layer: Layer, found: Look) -> tuple:
+    return (found.messages, found.tokens) if layer.name == "soft_hgnn" else (None, None)
+
+
+def _clique_measures(layer: Layer, labels) -> list:
+    graph = layer.structures["graph"]
+    return graph_summary(graph, labels=None if labels is None else labels[0].reshape(-1), labels_are_truth=bool(labels and labels[1]))  # type: ignore[arg-type]
+
+
+def explain_class(shown: np.ndarray, controls: SoftHGNNControls, method: str, target: str, layer: str) -> Attribution:
+    return looking.explain(controls.model, shown, method, runtime.class_index(controls.model, target), STAGE)
+
+
+EXHIBIT = Exhibit(
+    slug="softhgnn",
+    title="Soft hyperedges",
+    wing=Wing.HYPERGRAPHS,
+    idea="A hyperedge joins all patches at once, each to a degree: eight heat maps through which the patches talk to each other.",
+    paper=Paper(
+        title="SoftHGNN: Soft Hypergraph Neural Networks for General Visual Recognition",
+        authors="Lei, Wu, Gao, Du",
+        venue="IJCV 2026",
+        url="https://arxiv.org/abs/2505.15325",
+        theirs="The layer: prototypes that move with the picture, a softmax of similarities, messages patch → hyperedge → patch.",
+        ours="A small host with a convolutional stem, trained by us on CIFAR-10 (10 classes, 64 × 64 pixels) in three forms; the diversity penalty.",
+    ),
+    controls=SoftHGNNControls,
+    run=run,
+    explain=explain_class,
+    views=(
+        "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "heads",
+        "why", "matrix", "degree", "length", "layout", "attribution", "claims",
+    ),
+    example="bus",
+    folder=Path(__file__).parent,
+    cuts=CUTS,
+    claims=claims.SOFTHGNN,
+)  # fmt: skip
