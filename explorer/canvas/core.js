@@ -32,7 +32,7 @@
  *   .permalink()                    Promise of the address of this state
  * HS.instrument({kind, check(layer), base(ctx, pane, store, env), overlay(ctx, pane, store, env), thumb(ctx, frame, store, i),
  *   legend(store) → {entries, facts}, sentence(store), invitation, settings(layer), section(store), lookInputs(store, set),
- *   cutKinds, cutRows?(store), cutHint?, strip?(store), asJson?(store), asCsv?(store), reads?}) registers how layers of one kind are drawn and spoken of: see
+ *   cutKinds, cutRows?(store), cutHint?(store), strip?(store), asJson?(store), asCsv?(store), reads?}) registers how layers of one kind are drawn and spoken of: see
  *   instruments/graph.js, the first of them. cutRows: [{mark, kinds, pressed(kind), toggle(kind)}], rows of buttons under the
  *   prediction beside those of the pins. strip: {element, draw(changed), destroy()}, small pictures beside the large one
  * HS.lookField(name, default, check)   a further field of the look (it travels in links)

@@ -68,7 +68,7 @@
         run.disabled = !store.host.live || store.asking("cut") || !stale;
         run.textContent = store.asking("cut") ? "Predicting…" : "Predict again";
         const offline = store.host.live ? "" : "Needs the live app: this is a stored picture.";
-        const invitation = store.look.pins.length || parts.length ? "" : cutHint || "Pin a patch to cut it out and predict again.";
+        const invitation = store.look.pins.length || parts.length ? "" : (cutHint && cutHint(store)) || "Pin a patch to cut it out and predict again.";
         hint.textContent = none ? invitation : offline;
         hint.hidden = !hint.textContent;
       },

@@ -628,7 +628,7 @@
     reads,
     asJson,
     asCsv,
-    cutHint: "Pin a patch or choose a hyperedge to take it out and predict again.",
+    cutHint: ({ layer }) => `Pin a patch${layer.hypergraph.space ? " or choose a hyperedge" : ""} to take it out and predict again.`,
   });
 
   HS.edges = { REACH, SHARES, colourOf, name, times, chosenOn, mainEdge, edgeUnder, toggle: toggleEdge, sentence: edgeSentence, createTiles, paintNumber, liftScale, ofPatch, isCut };

@@ -8,6 +8,7 @@
   const ACROSS = 3;
   const GAP = 8;
   const WORDS = 18;
+  const FLAT = 0.1; // std/mean of a map, as in hypergraph.js
 
   function mount(el, store) {
     const state = { answers: new Map(), asked: new Set() };
@@ -74,7 +75,8 @@
       if (patch !== null) store.togglePin(patch);
     }
 
-    /** Mean correlation between the maps of the heads. */
+    const norm = (x) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0));
+    /** Mean correlation between the maps of the heads that are not flat. */
     function agreement(maps, m) {
       const { heads } = store.layer.hypergraph;
       const n = store.layer.grid[0] * store.layer.grid[1];
@@ -82,9 +84,8 @@
       const weights = Array.from({ length: heads }, (_, h) => {
         const values = Float64Array.from({ length: n }, (_, i) => 2 ** maps[(h * n + i) * count + m]);
         const mean = values.reduce((a, b) => a + b, 0) / n;
-        return values.map((v) => v - mean);
-      });
-      const norm = (x) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0));
+        return values.map((v) => v / mean - 1);
+      }).filter((x) => norm(x) / Math.sqrt(n) >= FLAT); // the correlation of two flat maps is one of noise
       const found = [];
       weights.forEach((a, i) => weights.slice(0, i).forEach((b) => found.push(a.reduce((sum, v, k) => sum + v * b[k], 0) / (norm(a) * norm(b) || NaN))));
       const known = found.filter(Number.isFinite);
@@ -96,7 +97,7 @@
       const rule = "The layer averages the logits of its heads before the softmax: all that is left of them is a temperature.";
       if (!maps) return say(store.host.live ? `${rule} The maps of the single heads are on their way …` : `${rule} The maps of single heads need the live app.`);
       const value = agreement(maps, edge());
-      const words = Number.isFinite(value) ? ` The maps of the heads correlate by ${HS.show(value)} on average: ${value > 0.8 ? "they say the same" : value > 0.3 ? "they agree in part, and the average blurs the rest" : "they look at different things, which the average hides"}.` : "";
+      const words = Number.isFinite(value) ? ` The maps of the heads correlate by ${HS.show(value)} on average: ${value > 0.8 ? "they say the same" : value > 0.3 ? "they agree in part, and the average blurs the rest" : "they look at different things, which the average hides"}.` : " Not two of its heads draw more than a flat map.";
       say(`${rule}${words} Choose another hyperedge to see its heads.`);
     }
 
