@@ -1,6 +1,6 @@
 """Diagnostics: a structure (and maybe a mask) in, named numbers out. Nothing here knows a model or a view."""
 
-from explorer.diagnostics import detector, hyperedges, soft_hypergraph
+from explorer.diagnostics import attention, detector, early_exit, hyperedges, selection, soft_hypergraph, sparse_attention, tokens
 from explorer.diagnostics.choice import Fragility, Gauge, Utilisation, bias_share, fragility, gauge, threshold_error, utilisation
 from explorer.diagnostics.compare import Agreement, agreement, flipped, shifted, stability, unmoved
 from explorer.diagnostics.connectivity import Components, Reach, Spectrum, axial_pieces, components, heard_by, reach, spectrum
@@ -36,6 +36,7 @@ __all__ = [
     "Triangle",
     "Utilisation",
     "agreement",
+    "attention",
     "axial_pieces",
     "bias_share",
     "borders",
@@ -48,6 +49,7 @@ __all__ = [
     "depth_profile",
     "detector",
     "dirichlet",
+    "early_exit",
     "effective_rank",
     "flipped",
     "folder_row",
@@ -64,14 +66,17 @@ __all__ = [
     "reciprocity",
     "redundancy",
     "segments",
+    "selection",
     "shifted",
     "smoothness",
     "snapshot",
     "soft_hypergraph",
+    "sparse_attention",
     "spectrum",
     "stability",
     "summary",
     "threshold_error",
+    "tokens",
     "triangle",
     "unmoved",
     "utilisation",

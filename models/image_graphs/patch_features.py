@@ -229,7 +229,7 @@ class Backbone(nn.Module):
             raise ValueError(f"the picture is {size[0]} × {size[1]} pixels; it must hold at least one patch of {one}")
 
 
-class _Plain(Backbone):
+class PlainBackbone(Backbone):
     """One grid from beginning to end, special tokens in front: ViT, DeiT, DINOv2, CLIP, SigLIP."""
 
     def __init__(self, model: nn.Module, family: _Family, preprocess: Preprocessing) -> None:
@@ -328,19 +328,19 @@ def load_backbone(name_or_folder: str | Path, *, local_files_only: bool = False)
         ValueError: nothing is found, the type of the model is not supported, or weights are missing.
     """
     name = str(name_or_folder)
-    told = _read_json(name, "config.json", local_files_only)
+    told = read_json(name, "config.json", local_files_only)
     if told is None:
         raise ValueError(f"{name!r} is neither a local folder with a config.json nor a model that can be fetched from the hub")
     kind = told.get("model_type")
     if kind not in FAMILIES:
         titles = ", ".join(dict.fromkeys(family.title for family in FAMILIES.values()))
         raise ValueError(f"{name!r} is a model of type {kind!r}, which is not supported; supported are {titles}")
-    processor = _read_json(name, "preprocessor_config.json", local_files_only)
+    processor = read_json(name, "preprocessor_config.json", local_files_only)
     if processor is None:
-        processor = (_read_json(name, "processor_config.json", local_files_only) or {}).get("image_processor", {})
+        processor = (read_json(name, "processor_config.json", local_files_only) or {}).get("image_processor", {})
     family = FAMILIES[kind]
     model = _load_model(name, family, local_files_only)
-    shape: type[Backbone] = {"swin": _Swin, "pvt": _Pvt}.get(kind, _Plain)
+    shape: type[Backbone] = {"swin": _Swin, "pvt": _Pvt}.get(kind, PlainBackbone)
     return shape(model, family, Preprocessing.read(processor, family, _pair(model.config.image_size)))
 
 
@@ -348,7 +348,7 @@ def _load_model(name: str, family: _Family, local_files_only: bool) -> Any:
     from transformers import AutoConfig, AutoModel  # a second to import: only when it is needed
 
     where = {"local_files_only": local_files_only, "trust_remote_code": False}
-    with _quietly():
+    with quietly():
         try:
             config = AutoConfig.from_pretrained(name, **where)
             config = getattr(config, "vision_config", config)  # the tower of a model of pictures and text
@@ -361,7 +361,7 @@ def _load_model(name: str, family: _Family, local_files_only: bool) -> Any:
     return model.float()
 
 
-def _read_json(name: str, file: str, local_files_only: bool) -> dict[str, Any] | None:
+def read_json(name: str, file: str, local_files_only: bool) -> dict[str, Any] | None:
     """A JSON file of a local folder or of a hub model; None where there is none."""
     from transformers.utils import cached_file
 
@@ -379,7 +379,7 @@ def _read_json(name: str, file: str, local_files_only: bool) -> dict[str, Any] |
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """The library's reports of unused weights (a text tower, a class head) and its progress bars are switched off."""
     from transformers.utils import logging
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from models.structures.base import Structure
 from models.structures.patch_graph import PatchGraph, Rule
 
-PRUNED, ANCHOR, BUFFER, REGISTER = range(4)
-ROLES = ("pruned", "anchor", "buffer", "register")
+PRUNED, ANCHOR, BUFFER, REGISTER, PROMPT, OTHER = range(6)
+ROLES = ("pruned", "anchor", "buffer", "register", "prompt", "other")
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,17 @@ class TokenSelection(Structure):
     """Which patches of B pictures (or tiles) are kept, in which role, and in which order they were chosen.
 
     Attributes:
-        role: 0 pruned, 1 anchor, 2 buffer, 3 register (see `ROLES`), [B, N] int8.
-        order: kept patches in the order of their choice, anchors, then buffers, then registers, each by falling score,
-            [B, K] int64; −1 at the end of a row that keeps fewer.
+        role: 0 pruned, 1 anchor, 2 buffer, 3 register, 4 close to the prompt, 5 kept by another rule than HiPrune (see
+            `ROLES`), [B, N] int8.
+        order: kept patches in the order of their choice, role by role as numbered, each by falling score, [B, K] int64;
+            −1 at the end of a row that keeps fewer.
         object_score: score in the object layer, by which anchors and buffers are ranked, [B, N].
         deep_score: score in the deep layer, by which registers are ranked, [B, N].
         grid: (h, w); N = h·w.
         budget: how many patches were to be kept per picture.
         layers: (object layer, deep layer), from 1; None when the scores came without layers.
-        settings: the plain numbers and words of the choice (alpha, edge, exact, asked, anchors).
+        settings: the plain numbers and words of the choice (alpha, edge, exact, asked, anchors; or rule, seed, …).
+        prompt_score: likeness to the prompt, by which patches close to it are ranked, [B, N]; None without a prompt.
     """
 
     role: Tensor
@@ -94,6 +96,7 @@ class TokenSelection(Structure):
     budget: int
     layers: tuple[int, int] | None = None
     settings: Mapping[str, float | str | bool] = field(default_factory=dict)
+    prompt_score: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -109,14 +112,14 @@ class TokenSelection(Structure):
         return torch.nonzero(self.role[picture] == role)[:, 0]
 
     def steps(self, picture: int = 0) -> dict[str, Tensor]:
-        """The choice step by step: {"anchor": …, "buffer": …, "register": …}, each in order of choice, [k] int64."""
+        """The choice step by step, {"anchor": …, "buffer": …, …, "other": …}, each in order of choice, [k] int64."""
         order = self.order[picture]
         order = order[order >= 0]
         roles = self.role[picture][order]
-        return {ROLES[role]: order[roles == role] for role in (ANCHOR, BUFFER, REGISTER)}
+        return {name: order[roles == role] for role, name in enumerate(ROLES) if role != PRUNED}
 
     def counts(self, picture: int = 0) -> dict[str, int]:
-        """How many patches have each role, {"pruned": …, "anchor": …, "buffer": …, "register": …}."""
+        """How many patches have each role, {"pruned": …, "anchor": …, …, "other": …}."""
         return dict(zip(ROLES, torch.bincount(self.role[picture].long(), minlength=len(ROLES)).tolist(), strict=True))
 
     def ranks(self) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models.image_graphs.patch_features import FAMILIES, Backbone, Preprocessing, _Plain, _quietly, _read_json, load_backbone
+from models.image_graphs.patch_features import FAMILIES, Backbone, PlainBackbone, Preprocessing, load_backbone, quietly, read_json
 from models.structures import AttentionMaps
 
 Grid = tuple[int, int]
@@ -486,7 +486,7 @@ def load_encoder(name_or_folder: str | Path, *, local_files_only: bool = False) 
         ValueError: nothing is found, weights are missing, or the model has no attention between all patches.
     """
     name = str(name_or_folder)
-    kind = (_read_json(name, "config.json", local_files_only) or {}).get("model_type")
+    kind = (read_json(name, "config.json", local_files_only) or {}).get("model_type")
     if kind in _LOCAL:
         raise ValueError(f"HiPrune needs attention from every patch to every patch; {_LOCAL[kind]}. Supported are {', '.join(_TITLES)}")
     if kind in ("clip", "clip_vision_model"):
@@ -494,10 +494,10 @@ def load_encoder(name_or_folder: str | Path, *, local_files_only: bool = False) 
         return PlainEncoder(backbone, _object_layer(int(backbone.config.num_hidden_layers)))
     if kind is None or kind in _PLAIN:  # without a kind, the refusal of the loader says what is missing
         return PlainEncoder(load_backbone(name, local_files_only=local_files_only))
-    processor = _processor(name, local_files_only)
+    processor = processor_settings(name, local_files_only)
     if kind == "dinov3_vit":
         model = _load_tower(name, {}, local_files_only)
-        return PlainEncoder(_Plain(model, _DINOV3, Preprocessing.read(processor, _DINOV3, _square(model.config.image_size))))
+        return PlainEncoder(PlainBackbone(model, _DINOV3, Preprocessing.read(processor, _DINOV3, _square(model.config.image_size))))
     if kind in ("siglip2", "siglip2_vision_model"):
         return NaFlexEncoder(_load_tower(name, {}, local_files_only), processor)
     if kind in ("llava", "llava_next"):
@@ -523,7 +523,7 @@ def llava_encoder(tower: Any, config: Any, processor: Mapping[str, Any]) -> Plai
     if kind not in _PLAIN:
         raise ValueError(f"the vision tower is of type {kind!r}; supported are towers of CLIP and SigLIP")
     family = replace(FAMILIES[kind], title=f"LLaVA's {FAMILIES[kind].title} tower")
-    backbone = _Plain(tower, family, Preprocessing.read(processor, family, _square(tower.config.image_size)))
+    backbone = PlainBackbone(tower, family, Preprocessing.read(processor, family, _square(tower.config.image_size)))
     layers = int(tower.config.num_hidden_layers)
     told = config.vision_feature_layer
     # hidden_states[i] is the output of block i, so −1 is the last block's and −2 that of the block before.
@@ -540,9 +540,10 @@ def _square(size: int | Sequence[int]) -> Grid:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _processor(name: str, local_files_only: bool) -> dict[str, Any]:
-    told = _read_json(name, "preprocessor_config.json", local_files_only)
-    return told if told is not None else (_read_json(name, "processor_config.json", local_files_only) or {}).get("image_processor", {})
+def processor_settings(name: str, local_files_only: bool) -> dict[str, Any]:
+    """The image processor's configuration of a local folder or a hub model; empty where there is none."""
+    told = read_json(name, "preprocessor_config.json", local_files_only)
+    return told if told is not None else (read_json(name, "processor_config.json", local_files_only) or {}).get("image_processor", {})
 
 
 def _config(name: str, local_files_only: bool) -> Any:
@@ -560,7 +561,7 @@ def _load_tower(name: str, renamed: Mapping[str, str], local_files_only: bool) -
     from transformers import AutoModel  # a second to import: only when it is needed
 
     where = {"local_files_only": local_files_only, "trust_remote_code": False}
-    with _quietly():
+    with quietly():
         try:
             config = _config(name, local_files_only)
             config = getattr(config, "vision_config", config)

@@ -5,7 +5,8 @@ Liu et al., "HiPrune: Training-Free Visual Token Pruning via Hierarchical Attent
 
 A patch's score in a layer is the attention that it receives, averaged over heads and over all queries (eq. 2). Of a budget of
 n patches, round(n·α/5) are *anchors*, the highest of a middle "object" layer (eq. 4); *buffers* are their four neighbours
-(eq. 5); *registers*, the highest of a deep layer among the rest, fill the budget (eq. 7). Nothing is trained.
+(eq. 5); *registers*, the highest of a deep layer among the rest, fill the budget (eq. 7). Nothing is trained. HiPrune++ gives
+a part of the registers' share to the patches that are most like the prompt.
 
     maps = encoder(encoder.prepare(pixels))
     selection = HiPrune(tokens=192)(maps)
@@ -13,17 +14,14 @@ n patches, round(n·α/5) are *anchors*, the highest of a middle "object" layer 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.structures import AttentionMaps, NonFiniteError, TokenSelection
-from models.structures.tokens import ANCHOR, BUFFER, REGISTER
-from models.tokens.attention_capture import PlainEncoder, _processor, _quietly, llava_encoder
+from models.structures.tokens import PRUNED
 
 Grid = tuple[int, int]
 
@@ -31,6 +29,7 @@ EDGES = ("clamp", "drop", "grid")
 LLAVA_BUDGETS = (192, 128, 64)  # of 576 patches
 LLAVA_NEXT_BUDGETS = (640, 320, 160)  # of 2880, over all tiles
 QWEN_RATIOS = (0.334, 0.223, 0.112)
+PROMPT_SHARE = 0.1  # beta of HiPrune++
 
 
 # ------------------------------------------------------------------------------------------------------------- scores
@@ -128,6 +127,8 @@ def select(
     edge: str = "clamp",
     exact: bool = True,
     layers: tuple[int, int] | None = None,
+    prompt_score: Tensor | None = None,
+    beta: float = PROMPT_SHARE,
 ) -> TokenSelection:
     """Choose anchors, buffers and registers of each picture or tile on its own (algorithm 1).
 
@@ -144,16 +145,24 @@ def select(
             Qwen2.5-VL: the score of what was chosen is lowered by 1, so a patch with a larger score is chosen again and fewer
             remain. With scores that are means over the queries, as released for LLaVA, both give the same.
         layers: (object layer, deep layer), to remember.
+        prompt_score: HiPrune++: likeness of each patch to the prompt (see `likeness`), [B, N] or [N]; None is plain HiPrune.
+        beta: share of the budget for the patches that are most like the prompt among those not chosen otherwise. They take
+            the places of the last registers, so the budget stays (the paper's text and its algorithm 1 differ; the counts of
+            its table 5 agree with an unchanged budget).
 
     Raises:
-        ValueError: the budget is below 1, alpha is not in 0 … 1, or the scores do not fit the grid.
+        ValueError: the budget is below 1, alpha or beta is not in 0 … 1, or the scores do not fit the grid.
         models.structures.NonFiniteError: a score is NaN or infinite.
     """
     n = grid[0] * grid[1]
     if budget < 1:
         raise ValueError(f"{budget} tokens were to be kept; it must be at least 1")
+    if not 0 <= beta <= 1:
+        raise ValueError(f"beta, the share of the budget for patches close to the prompt, is {beta}; it must be between 0 and 1")
     scores = []
-    for name, score in (("object", object_score), ("deep", deep_score)):
+    for name, score in (("object", object_score), ("deep", deep_score), ("prompt", prompt_score)):
+        if score is None:
+            continue
         rows = torch.atleast_2d(score.float())
         if rows.ndim != 2 or rows.shape[1] != n:
             raise ValueError(f"the {name} score is of shape {tuple(score.shape)}; the grid of {grid[0]} × {grid[1]} has {n} patches")
@@ -163,21 +172,32 @@ def select(
         scores.append(rows)
     limit = min(budget, n)
     anchors = anchor_count(limit, alpha)
-    choices = [_choose(mid, deep, grid, limit, anchors, edge, exact) for mid, deep in zip(*scores, strict=True)]
+    close = round(limit * beta) if prompt_score is not None else 0
+    choices = [_choose(*rows, grid=grid, budget=limit, anchors=anchors, close=close, edge=edge, exact=exact) for rows in _rows(scores)]
     role = torch.zeros(scores[0].shape, dtype=torch.int8, device=scores[0].device)
     order = torch.full((len(choices), limit), -1, device=role.device)
     for row, parts in enumerate(choices):
-        for code, part in zip((ANCHOR, BUFFER, REGISTER), parts, strict=True):
+        for code, part in enumerate(parts, PRUNED + 1):
             role[row, part] = code
         kept = torch.cat(parts)
         order[row, : len(kept)] = kept
     settings: dict[str, float | str | bool] = {"alpha": alpha, "edge": edge, "exact": exact, "asked": budget, "anchors": anchors}
-    return TokenSelection(role, order, scores[0], scores[1], grid, limit, layers, settings)
+    if prompt_score is not None:
+        settings["beta"] = beta
+    return TokenSelection(role, order, scores[0], scores[1], grid, limit, layers, settings, *scores[2:])
 
 
-def _choose(mid: Tensor, deep: Tensor, grid: Grid, budget: int, anchors: int, edge: str, exact: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """(anchors, buffers, registers) of one picture, each in order of choice."""
-    ranked = _ranked(mid)
+def _rows(scores: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    if len({len(score) for score in scores}) > 1:
+        raise ValueError(f"the scores speak of {' and '.join(str(len(score)) for score in scores)} pictures")
+    return list(zip(*scores, strict=True))
+
+
+def _choose(
+    mid: Tensor, deep: Tensor, prompt: Tensor | None = None, *, grid: Grid, budget: int, anchors: int, close: int, edge: str, exact: bool
+) -> list[Tensor]:
+    """Anchors, buffers, registers and patches close to the prompt of one picture, each in order of choice."""
+    ranked = ranked_by(mid)
     first = ranked[:anchors]
     near = torch.zeros_like(mid, dtype=torch.bool)
     near[neighbours(first, grid, edge)] = True
@@ -186,12 +206,19 @@ def _choose(mid: Tensor, deep: Tensor, grid: Grid, budget: int, anchors: int, ed
     chosen = torch.cat([first, buffers])
     rest = deep.clone()
     rest[chosen] = -torch.inf if exact else rest[chosen] - 1
-    registers = _ranked(rest)[: budget - len(chosen)]
-    return first, buffers, registers[~torch.isin(registers, chosen)]
+    close = min(close, budget - len(chosen))
+    registers = ranked_by(rest)[: budget - len(chosen) - close]
+    parts = [first, buffers, registers[~torch.isin(registers, chosen)]]
+    if prompt is not None:
+        left = prompt.clone()
+        left[torch.cat(parts)] = -torch.inf
+        parts.append(ranked_by(left)[:close])
+    return parts
 
 
-def _ranked(score: Tensor) -> Tensor:
-    return score.sort(descending=True, stable=True).indices
+def ranked_by(score: Tensor) -> Tensor:
+    """Indices by falling score along the last axis, ties by the lower index."""
+    return score.sort(dim=-1, descending=True, stable=True).indices
 
 
 class HiPrune(nn.Module):
@@ -203,6 +230,7 @@ class HiPrune(nn.Module):
         alpha, edge, exact: see `select`.
         object_layer, deep_layer: from 1; None takes what the paper takes for the encoder.
         head: one head (from 0) of the object layer alone instead of the mean over the heads.
+        beta: of HiPrune++, used when a prompt is given.
     """
 
     def __init__(
@@ -215,15 +243,19 @@ class HiPrune(nn.Module):
         object_layer: int | None = None,
         deep_layer: int | None = None,
         head: int | None = None,
+        beta: float = PROMPT_SHARE,
     ) -> None:
         super().__init__()
         if (tokens is None) == (ratio is None):
             raise ValueError("give either the number of tokens to keep or the share of them (ratio)")
         self.tokens, self.ratio, self.alpha, self.edge, self.exact = tokens, ratio, alpha, edge, exact
-        self.object_layer, self.deep_layer, self.head = object_layer, deep_layer, head
+        self.object_layer, self.deep_layer, self.head, self.beta = object_layer, deep_layer, head, beta
 
-    def forward(self, maps: AttentionMaps) -> TokenSelection:
+    def forward(self, maps: AttentionMaps, prompt_score: Tensor | None = None) -> TokenSelection:
         """The selection for each picture of `maps`.
+
+        Args:
+            prompt_score: likeness of each patch to the prompt, [B, N]; with it the rule is HiPrune++.
 
         Raises:
             ValueError: a layer or head does not exist, or a layer attends inside windows; and as `select`.
@@ -240,7 +272,25 @@ class HiPrune(nn.Module):
         n = maps.grid[0] * maps.grid[1]
         budget = self.tokens if self.tokens is not None else tokens_of_ratio(n, self.ratio or 0)
         mid, deep = maps.score(layers[0], self.head), maps.score(layers[1])
-        return select(mid, deep, maps.grid, budget, self.alpha, self.edge, self.exact, layers)
+        return select(mid, deep, maps.grid, budget, self.alpha, self.edge, self.exact, layers, prompt_score, self.beta)
+
+
+def likeness(patches: Tensor, text: Tensor) -> Tensor:
+    """cos(vᵢ, t̄), how much each patch is like a prompt (HiPrune++), [B, N].
+
+    Args:
+        patches: embeddings of the patches in the space that they share with the text, [B, N, D].
+        text: embeddings of the tokens of the prompt in that space, [S, D], or of one prompt per picture, [B, S, D]. Their
+            mean t̄ counts.
+
+    Raises:
+        ValueError: the widths differ, or there is no token.
+    """
+    if patches.shape[-1] != text.shape[-1]:
+        raise ValueError(f"patches of {patches.shape[-1]} and text of {text.shape[-1]} channels do not share a space")
+    if text.shape[-2] == 0:
+        raise ValueError("the prompt is empty; it must hold at least one token")
+    return F.cosine_similarity(patches.float(), text.float().mean(-2)[..., None, :], dim=-1)
 
 
 def mosaic_order(mask: Tensor, tiles: Grid, grid: Grid) -> Tensor:
@@ -286,114 +336,10 @@ def dispersion(maps: AttentionMaps, share: float = 0.05) -> Tensor:
     curves = []
     for picture, features in enumerate(maps.features):
         scores = [maps.score(layer)[picture] for layer in range(1, maps.n_layers + 1)]
-        curves.append(torch.stack([F.pdist(features[_ranked(score)[:count]]).mean() for score in scores]))
+        curves.append(torch.stack([F.pdist(features[ranked_by(score)[:count]]).mean() for score in scores]))
     return torch.stack(curves)
 
 
 def layer_before_jump(curve: Tensor) -> int:
     """The object layer (from 1) of a dispersion curve [L]: the last one before its largest rise."""
     return int(curve.diff().argmax()) + 1
-
-
-# --------------------------------------------------------------------------------------------------------- pruned run
-
-
-class PrunedLlava(nn.Module):
-    """A LLaVA model that reads the kept patches only.
-
-    The vision tower runs on the whole picture; `prune` chooses; the projector and the language model see what is kept. Text
-    tokens all stay, and positions close up over the gaps, as released. With every patch kept it is the model itself.
-
-    Args:
-        model: LlavaForConditionalGeneration or LlavaNextForConditionalGeneration of the `transformers` library.
-        prune: the rule; replace it, or the selection of one run by an edit of the part "prune".
-        processor: content of the image processor's configuration.
-
-    Raises:
-        ValueError: the model passes on its class token, which the paper does not treat.
-    """
-
-    def __init__(self, model: Any, prune: HiPrune, processor: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
-        self.model, self.prune = model.eval().requires_grad_(False), prune
-        self.encoder: PlainEncoder = llava_encoder(model.model.vision_tower, model.config, processor or {})
-        strategy, kind = model.config.vision_feature_select_strategy, model.model.vision_tower.config.model_type
-        if strategy != "default" and kind.startswith("clip"):
-            raise ValueError(f"the model passes on the class token too ({strategy!r}); only patches ('default') can be pruned")
-
-    @torch.no_grad()
-    def embed(self, input_ids: Tensor, pixel_values: Tensor, tiles: Grid | None = None) -> Tensor:
-        """Text embeddings with the kept patches in the place of the image tokens, [1, S, D].
-
-        Args:
-            input_ids: the prompt, [1, S']. Image tokens may stand once per picture or once per patch.
-            pixel_values: preprocessed pictures [B, 3, H, W], or of LLaVA-NeXT the tiles of one picture, overview first.
-            tiles: (rows, columns) of the tiles; None where pictures are not cut.
-
-        Raises:
-            ValueError: the image tokens of the prompt do not fit the pictures.
-        """
-        if input_ids.shape[0] != 1:
-            raise ValueError(f"{input_ids.shape[0]} prompts were given; the pruned model takes one at a time")
-        maps = self.encoder({"pixel_values": pixel_values})
-        selection = self.prune(maps)
-        assert maps.passed is not None
-        mask = selection.mask
-        order = torch.nonzero(mask.flatten())[:, 0] if tiles is None else mosaic_order(mask, tiles, maps.grid)
-        kept = mask.sum(1).tolist() if tiles is None else [len(order)]
-        features = self.model.model.multi_modal_projector(maps.passed.flatten(0, 1)[order])
-        ids = self._with_room(input_ids[0], kept, mask.shape[1] if tiles is None else None)
-        embeddings = self.model.get_input_embeddings()(ids)
-        embeddings[ids == self.model.config.image_token_id] = features.to(embeddings.dtype)
-        return embeddings[None]
-
-    def _with_room(self, ids: Tensor, kept: Sequence[int], patches: int | None) -> Tensor:
-        """The prompt with as many image tokens in the place of each picture as it keeps patches."""
-        is_image = ids == self.model.config.image_token_id
-        before = F.pad(is_image, (1, 0))[:-1]
-        starts = torch.nonzero(is_image & ~before)[:, 0] if patches is None else torch.nonzero(is_image)[:, 0]
-        if patches is not None and len(starts) == patches * len(kept):
-            starts = starts[::patches]
-        if len(starts) != len(kept):
-            raise ValueError(
-                f"the prompt has {int(is_image.sum())} image tokens; expected one per picture or per patch of {len(kept)} pictures"
-            )
-        room = (~is_image).long()
-        room[starts] = torch.tensor(kept, device=ids.device)
-        return ids.repeat_interleave(room)
-
-    @torch.no_grad()
-    def forward(self, input_ids: Tensor, pixel_values: Tensor, tiles: Grid | None = None) -> Tensor:
-        """Logits of the next token after each kept token, [1, S, V]. Arguments as `embed`."""
-        return self.model(inputs_embeds=self.embed(input_ids, pixel_values, tiles)).logits
-
-    @torch.no_grad()
-    def generate(self, input_ids: Tensor, pixel_values: Tensor, tiles: Grid | None = None, **options: Any) -> Tensor:
-        """New tokens only, [1, n] int64. Arguments as `embed`; `options` go to the library's `generate`."""
-        embeddings = self.embed(input_ids, pixel_values, tiles)
-        attended = torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device)
-        return self.model.generate(inputs_embeds=embeddings, attention_mask=attended, **options)
-
-
-def load_llava(name_or_folder: str | Path, prune: HiPrune, *, local_files_only: bool = False) -> PrunedLlava:
-    """A LLaVA-1.5 or LLaVA-NeXT model of the `transformers` library by its hub id or from a local folder.
-
-    It keeps the precision of the file; its vision tower and language model are those of the library. Code that comes with a
-    model is never run.
-
-    Raises:
-        ValueError: it cannot be read, or is no LLaVA model.
-    """
-    from transformers import AutoModelForImageTextToText
-
-    name = str(name_or_folder)
-    with _quietly():
-        try:
-            model = AutoModelForImageTextToText.from_pretrained(
-                name, local_files_only=local_files_only, trust_remote_code=False, dtype="auto"
-            )
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{name!r} cannot be read as a model of pictures and text: {error}") from error
-    if model.config.model_type not in ("llava", "llava_next"):
-        raise ValueError(f"{name!r} is a model of type {model.config.model_type!r}; a pruned run takes LLaVA-1.5 and LLaVA-NeXT")
-    return PrunedLlava(model, prune, _processor(name, local_files_only))

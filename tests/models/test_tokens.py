@@ -30,10 +30,12 @@ from models.structures import (
     TokenDrop,
     TokenSelection,
 )
-from models.structures.tokens import ANCHOR, BUFFER, REGISTER
-from models.tokens import attention_capture, dtop, flops, hiprune, sparsifiner
+from models.structures.tokens import ANCHOR, BUFFER, PROMPT, REGISTER
+from models.tokens import attention_capture, baselines, dtop, flops, hiprune, sparsifiner
 from models.tokens.attention_capture import Encoder, fit_patches, fit_pixels, load_encoder, record, window_order
-from models.tokens.hiprune import HiPrune, PrunedLlava, load_llava, neighbours, select
+from models.tokens.hiprune import HiPrune, neighbours, select
+from models.tokens.prompt import load_prompt
+from models.tokens.pruned_run import PrunedLlava, PrunedQwen, load_llava, load_qwen
 from tests.models.helpers import LargestTensor, picture
 
 transformers = pytest.importorskip("transformers")
@@ -61,7 +63,7 @@ def naive(mid: list[float], deep: list[float], grid: tuple[int, int], budget: in
     buffers = [i for i in by_mid if i in near - set(anchors)][: budget - len(anchors)]
     chosen = {*anchors, *buffers}
     registers = [i for i in sorted(range(n), key=lambda i: (-deep[i], i)) if i not in chosen][: budget - len(chosen)]
-    return {"anchor": anchors, "buffer": buffers, "register": registers}
+    return {"anchor": anchors, "buffer": buffers, "register": registers, "prompt": [], "other": []}
 
 
 def scores(n: int, seed: int, values: int = 10**6) -> Tensor:
@@ -139,7 +141,7 @@ def test_more_anchors_and_buffers_than_the_budget() -> None:
     mid[spread] = torch.linspace(2, 1, 13)
     mid[spread + 1] = 0.5
     selection = select(mid, torch.rand(576), (24, 24), 64, 1.0)
-    assert selection.counts() == {"pruned": 512, "anchor": 13, "buffer": 51, "register": 0}
+    assert selection.counts() == {"pruned": 512, "anchor": 13, "buffer": 51, "register": 0, "prompt": 0, "other": 0}
     assert set((spread + 1).tolist()) <= set(selection.of(BUFFER).tolist())
 
 
@@ -1009,6 +1011,250 @@ def test_refused_models(tmp_path: Path, folders) -> None:
     folder = write(llava(vision_feature_select_strategy="full"), tmp_path)
     with pytest.raises(ValueError, match=r"passes on the class token too \('full'\)"):
         load_llava(folder, HiPrune(tokens=9))
+
+
+# -------------------------------------------------------------------------------------------- pruned run of Qwen2.5-VL
+
+
+@pytest.fixture(scope="module")
+def pruned_qwen(folders) -> PrunedQwen:
+    return load_qwen(folders("qwen"), HiPrune(ratio=1.0), local_files_only=True)
+
+
+def question(count: int) -> Tensor:
+    """Text around `count` image tokens of the tiny Qwen model, [1, S]."""
+    return torch.tensor([[1, 5, IDS["vision_start_token_id"], *[IDS["image_token_id"]] * count, IDS["vision_end_token_id"], 7, 9, 3]])
+
+
+def whole_answer(model: Any, inputs: dict[str, Tensor], count: int) -> Tensor:
+    ids = question(count)
+    with torch.no_grad():
+        return model(input_ids=ids, mm_token_type_ids=(ids == IDS["image_token_id"]).int(), **inputs).logits
+
+
+def test_qwen_with_every_token_kept_is_the_model_itself(pruned_qwen: PrunedQwen) -> None:
+    pruned_qwen.prune = HiPrune(ratio=1.0)
+    inputs = pruned_qwen.encoder.prepare(pixels(56, 88))  # 7 × 11 merged tokens, in windows
+    expected = whole_answer(pruned_qwen.model, inputs, 77)
+    assert torch.allclose(pruned_qwen(question(77), **inputs), expected, atol=1e-4)
+    assert torch.allclose(pruned_qwen(question(1), **inputs), expected, atol=1e-4)
+
+
+def test_qwen_keeps_the_places_of_what_stays(pruned_qwen: PrunedQwen) -> None:
+    pruned_qwen.prune = HiPrune(tokens=12, alpha=0.5)
+    inputs = pruned_qwen.encoder.prepare(pixels(56, 88))
+    with capture(pruned_qwen) as trace:
+        embeddings, positions = pruned_qwen.embed(question(77), **inputs)
+        logits = pruned_qwen(question(77), **inputs)
+    kept = trace.of(TokenSelection)["prune"].kept()
+    assert len(kept) == 12
+    # Three text tokens come before; the picture of 7 × 11 takes as many numbers as its longer side; the text goes on behind.
+    text_before, text_behind = [0, 1, 2], [14, 15, 16, 17]
+    assert positions[0, 0].tolist() == text_before + [3] * 12 + text_behind
+    assert positions[1, 0].tolist() == text_before + (3 + kept // 11).tolist() + text_behind
+    assert positions[2, 0].tolist() == text_before + (3 + kept % 11).tolist() + text_behind
+    with torch.no_grad():
+        patches = pruned_qwen.model.model.get_image_features(**inputs).pooler_output[0]
+        assert torch.allclose(embeddings[0, 3:15], patches[kept], atol=1e-5)
+        closed_up = pruned_qwen.model(inputs_embeds=embeddings, position_ids=torch.arange(19).expand(3, 1, -1)).logits
+    assert logits.shape == (1, 19, 32)
+    assert not torch.allclose(logits, closed_up, atol=1e-3)  # positions matter
+
+
+def test_qwen_answers_token_by_token_as_the_model_would(pruned_qwen: PrunedQwen) -> None:
+    pruned_qwen.model.generation_config.eos_token_id = None
+    inputs = pruned_qwen.encoder.prepare(pixels(56, 88))
+    for rule in (HiPrune(ratio=1.0), HiPrune(tokens=9)):
+        pruned_qwen.prune = rule
+        answer = pruned_qwen.generate(question(77), **inputs, max_new_tokens=4)
+        assert answer.shape == (1, 4)
+        told = question(77)
+        for token in answer[0]:  # without a cache, one longer prompt after the other
+            assert pruned_qwen(told, **inputs)[0, -1].argmax() == token
+            told = torch.cat([told, token.view(1, 1)], 1)
+    pruned_qwen.prune = HiPrune(ratio=1.0)
+    first = int(pruned_qwen.generate(question(77), **inputs, max_new_tokens=1))
+    pruned_qwen.model.generation_config.eos_token_id = [first, 30]
+    assert pruned_qwen.generate(question(77), **inputs, max_new_tokens=9).tolist() == [[first]]
+
+
+def test_refusals_of_the_pruned_qwen(pruned_qwen: PrunedQwen, folders) -> None:
+    inputs = pruned_qwen.encoder.prepare(pixels(48, 48))
+    with pytest.raises(ValueError, match="has 35 image tokens; expected one per picture or per patch"):
+        pruned_qwen(question(35), **inputs)
+    with pytest.raises(ValueError, match="2 prompts were given"):
+        pruned_qwen(question(36).repeat(2, 1), **inputs)
+    with pytest.raises(ValueError, match=r"of type 'llava'; expected is one of Qwen2\.5-VL"):
+        load_qwen(folders("llava"), HiPrune(tokens=9))
+
+
+# ---------------------------------------------------------------------------------------------------------- HiPrune++
+
+
+@given(
+    share=st.floats(0.02, 1),
+    alpha=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    beta=st.sampled_from([0.0, 0.1, 0.3, 1.0]),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=80)
+def test_the_prompt_takes_the_last_places_of_the_registers(share: float, alpha: float, beta: float, seed: int) -> None:
+    budget = max(1, round(share * 48))
+    mid, deep, prompt = (scores(48, seed + i) for i in range(3))
+    plain = select(mid, deep, (6, 8), budget, alpha)
+    found = select(mid, deep, (6, 8), budget, alpha, prompt_score=prompt, beta=beta)
+    parts, before = found.steps(), plain.steps()
+    assert int(found.mask.sum()) == budget
+    assert torch.equal(parts["anchor"], before["anchor"])
+    assert torch.equal(parts["buffer"], before["buffer"])
+    close = min(round(budget * beta), len(before["register"]))
+    assert torch.equal(parts["register"], before["register"][: len(before["register"]) - close])
+    chosen = {*parts["anchor"].tolist(), *parts["buffer"].tolist(), *parts["register"].tolist()}
+    rest = sorted((i for i in range(48) if i not in chosen), key=lambda i: (-prompt[i], i))
+    assert parts["prompt"].tolist() == rest[:close]
+    assert torch.equal(found.prompt_score[0], prompt)
+
+
+def test_refusals_of_the_prompt() -> None:
+    mid = scores(48, 0)
+    with pytest.raises(ValueError, match=r"beta, .* is 1\.5; it must be between 0 and 1"):
+        select(mid, mid, (6, 8), 9, prompt_score=mid, beta=1.5)
+    with pytest.raises(ValueError, match=r"the prompt score is of shape \(47,\)"):
+        select(mid, mid, (6, 8), 9, prompt_score=mid[1:])
+    with pytest.raises(ValueError, match="speak of 1 and 1 and 2 pictures"):
+        select(mid, mid, (6, 8), 9, prompt_score=mid.repeat(2, 1))
+    with pytest.raises(ValueError, match="patches of 8 and text of 7 channels"):
+        hiprune.likeness(torch.rand(1, 4, 8), torch.rand(3, 7))
+    with pytest.raises(ValueError, match="the prompt is empty"):
+        hiprune.likeness(torch.rand(1, 4, 8), torch.rand(0, 8))
+
+
+def test_likeness_is_the_cosine_with_the_mean_of_the_text() -> None:
+    patches, text = torch.randn(2, 5, 8), torch.randn(3, 8)
+    found = hiprune.likeness(patches, text)
+    mean = text.mean(0)
+    expected = [[float(v @ mean / (v.norm() * mean.norm())) for v in picture] for picture in patches]
+    assert torch.allclose(found, torch.tensor(expected), atol=1e-6)
+    each = torch.stack([text, -text])
+    assert torch.allclose(hiprune.likeness(patches, each), found * torch.tensor([[1.0], [-1.0]]), atol=1e-6)
+
+
+def test_the_prompt_of_clip_is_compared_in_the_space_of_both_towers(folders, encoders) -> None:
+    relevance, encoder = load_prompt(folders("clip"), local_files_only=True), encoders("clip")
+    inputs = encoder.prepare(pixels(48, 48))
+    maps, ids = encoder(inputs), torch.tensor([[1, 4, 9, 2]])
+    found = relevance(maps, ids)
+    model = library("CLIPModel").from_pretrained(folders("clip")).eval()
+    with torch.no_grad():
+        states = model.vision_model(**inputs).last_hidden_state[0, 1:]
+        patches = model.visual_projection(model.vision_model.post_layernorm(states))
+        words = model.text_projection(model.text_model(ids).last_hidden_state[0])
+    assert torch.allclose(found[0], F.cosine_similarity(patches, words.mean(0)[None]), atol=1e-5)
+    padded_ids = torch.cat([ids, torch.tensor([[0, 0]])], 1)
+    assert torch.allclose(relevance(maps, padded_ids, torch.tensor([[1, 1, 1, 1, 0, 0]])), found, atol=1e-5)
+    selection = HiPrune(tokens=10, beta=0.3)(maps, found)
+    assert selection.counts()["prompt"] == 3
+    with pytest.raises(ValueError, match="2 prompts were given"):
+        relevance(maps, ids.repeat(2, 1))
+    with pytest.raises(ValueError, match="hold no features"):
+        relevance(replace(maps, features=None), ids)
+    with pytest.raises(ValueError, match="of type 'siglip'; patches and words share a space in CLIP models"):
+        load_prompt(folders("siglip"), local_files_only=True)
+
+
+def test_a_prompt_changes_what_llava_reads(pruned: PrunedLlava) -> None:
+    pruned.prune = HiPrune(tokens=10, beta=0.5)
+    values, wanted = picture(1, 3, 48, 48), torch.zeros(1, 36)
+    with capture(pruned) as trace:
+        pruned(prompt(1), values)
+    last = trace.of(TokenSelection)["prune"]
+    wanted[0, torch.nonzero(last.role[0] == 0)[:5, 0]] = 1
+    with capture(pruned) as trace:
+        pruned(prompt(1), values, prompt_score=wanted)
+    assert trace.of(TokenSelection)["prune"].of(PROMPT).tolist() == torch.nonzero(wanted[0])[:, 0].tolist()
+
+
+# ---------------------------------------------------------------------------------------------------------- baselines
+
+
+@pytest.mark.parametrize("name", baselines.BASELINES)
+@pytest.mark.parametrize("budget", [1, 7, 13, 30, 99])
+def test_every_rule_keeps_its_budget(name: str, budget: int) -> None:
+    attention = softmax_attention(2, 3, 31, 31)
+    maps = replace(maps_of(), opened={6: attention})
+    found = baselines.BASELINES[name](maps, budget)
+    assert found.mask.sum(1).tolist() == [min(budget, 30)] * 2
+    for row in range(2):
+        assert found.order[row].sort().values.tolist() == found.kept(row).tolist()
+    assert found.settings["asked"] == budget
+    with pytest.raises(ValueError, match="0 tokens were to be kept; it must be at least 1"):
+        baselines.BASELINES[name](maps, 0)
+
+
+def test_the_rules_take_what_they_say() -> None:
+    attention = softmax_attention(2, 3, 31, 31)
+    maps = replace(maps_of(), opened={6: attention, 2: attention.flip(-1)})
+    mid, deep = maps.score(maps.suggested[0]), maps.score(maps.suggested[1])
+
+    def best(score: Tensor, count: int) -> list[list[int]]:
+        return score.topk(count).indices.tolist()
+
+    assert baselines.registers_only(maps, 6).order.tolist() == best(deep, 6)
+    assert baselines.object_only(maps, 6).order.tolist() == best(mid, 6)
+    assert baselines.object_only(maps, 6).counts()["anchor"] == 6
+    assert baselines.class_row(maps, 6).order.tolist() == best(attention[:, :, 0, 1:].mean(1), 6)
+    other = baselines.class_row(maps, 6, layer=2)
+    assert other.order.tolist() == best(attention.flip(-1)[:, :, 0, 1:].mean(1), 6)
+    assert other.layers == (maps.suggested[0], 2)
+    with pytest.raises(ValueError, match="layer 3 was not kept"):
+        baselines.class_row(maps, 6, layer=3)
+    with pytest.raises(ValueError, match="has no class token"):
+        baselines.class_row(replace(maps, prefix=0), 6)
+    one, two, again = (baselines.random_patches(maps, 10, seed).order for seed in (0, 1, 0))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, two)
+    assert not torch.equal(one[0], one[1])
+
+
+def test_random_patches_are_drawn_evenly() -> None:
+    maps = maps_of()
+    counts = sum(baselines.random_patches(maps, 10, seed).mask.sum(0) for seed in range(300))
+    assert ((counts - 200).abs() < 5 * (600 * (1 / 3) * (2 / 3)) ** 0.5).all()  # within five deviations of a third
+
+
+@given(h=st.integers(1, 12), w=st.integers(1, 12), data=st.data())
+def test_evenly_spaced_patches_are_distinct_and_spread(h: int, w: int, data: Any) -> None:
+    count = data.draw(st.integers(1, h * w))
+    places = baselines.evenly_spaced((h, w), count)
+    assert len(places.unique()) == count
+    assert places.tolist() == sorted(places.tolist())
+    assert int(places.min()) >= 0
+    assert int(places.max()) < h * w
+    per_row = torch.bincount(places // w, minlength=h)
+    assert int(per_row[per_row > 0].max() - per_row[per_row > 0].min()) <= 1
+
+
+def test_evenly_spaced_patches_of_a_square() -> None:
+    assert baselines.evenly_spaced((8, 8), 4).tolist() == [18, 22, 50, 54]
+    assert baselines.evenly_spaced((8, 8), 64).tolist() == list(range(64))
+    assert baselines.evenly_spaced((2, 8), 4).tolist() == [9, 11, 13, 15]
+    with pytest.raises(ValueError, match="it must be 1 to 64"):
+        baselines.evenly_spaced((8, 8), 65)
+
+
+def test_anchors_and_buffers_are_crosses() -> None:
+    maps = maps_of(grid=(6, 6))
+    found = baselines.anchors_and_buffers(maps, 12)
+    for row in range(2):
+        anchors, buffers = found.of(ANCHOR, row), found.of(BUFFER, row)
+        ranked = maps.score(maps.suggested[0])[row].sort(descending=True).indices
+        assert set(anchors.tolist()) == set(ranked[: len(anchors)].tolist())
+        near = set(neighbours(anchors, (6, 6), "grid").tolist())
+        assert set(buffers.tolist()) <= near
+        fewer = ranked[: len(anchors) - 1]
+        assert len({*fewer.tolist(), *neighbours(fewer, (6, 6), "grid").tolist()}) < 12  # one anchor less would not fill it
+        assert found.counts(row)["register"] == 0
+    assert not found.misplaced().any()
 
 
 # -------------------------------------------------------------------------------------------------------- Sparsifiner
