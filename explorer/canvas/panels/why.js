@@ -156,7 +156,7 @@
       const rule = HS.effectiveRule(store.layer, store.look.rule);
       const line = store.layer.rule.name === "axial-threshold" ? store.layer.rule.mean - rule.multiplier * store.layer.rule.std : x.kept || x.limit === null ? null : x.limit;
       const ends = line === null ? all : [...all, line];
-      const p = HS.chart.plot(w, h, { left: 8, right: 18, top: top + 24, bottom: 36 }, axisEnds(ends), [0, 1]);
+      const p = HS.chart.plot(w, h, { left: 18, right: 18, top: top + 24, bottom: 36 }, axisEnds(ends), [0, 1]);
       HS.chart.axisX(ctx, p, HS.explain.unitOf(store.layer), c, { wanted: 6, format: HS.show });
       const edges = sourcesOf(pair.a);
       distances.forEach((d, j) => {
