@@ -33,7 +33,7 @@ from PIL import Image
 
 from explorer import gallery, permalink, runtime, service, site
 from explorer.exhibit import Exhibit, Wing
-from explorer.exhibits import catalogue
+from explorer.exhibits import catalogue, of_wing
 from tests.conftest import is_loopback
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,7 +166,7 @@ def test_the_first_page_shows_every_exhibit(app: Site) -> None:
         assert exhibit.title in page.text
 
 
-@pytest.mark.parametrize("wing", list(Wing), ids=lambda wing: wing.slug)
+@pytest.mark.parametrize("wing", [wing for wing in Wing if of_wing(wing)], ids=lambda wing: wing.slug)
 def test_every_wing_has_a_page(app: Site, wing: Wing) -> None:
     for address in (f"/{wing.slug}", f"/{wing.slug}?exhibit={QUICK}", f"/{wing.slug}?exhibit=nothing&s=%%%"):
         page = app.get(address)
