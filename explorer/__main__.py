@@ -177,17 +177,11 @@ def folder(
 @_plainly
 def record(slugs: Annotated[list[str] | None, typer.Argument(metavar="[SLUG …]", help="Exhibits; all when left out.")] = None) -> None:
     """Store the first run of exhibits: what a page shows before its model is loaded, and the drawing on its card."""
-    import gzip
-
     from explorer import service
     from explorer.exhibits import catalogue
 
-    service.TRACES.mkdir(parents=True, exist_ok=True)
     for slug in slugs or list(catalogue()[0]):
-        payload, card = service.record(slug)
-        (service.TRACES / f"{slug}.json.gz").write_bytes(gzip.compress(payload.encode(), mtime=0))
-        (service.TRACES / f"{slug}.svg").write_text(card, encoding="utf-8")
-        print(f"{slug}: {len(payload) // 1000} kB")
+        print(f"{slug}: {service.store_record(slug) // 1000} kB")
 
 
 @app.command()
@@ -219,6 +213,7 @@ def claims(
         for exhibit in exhibits:
             rows = [_claim_row(*result) for result in results if result[0] is exhibit]
             service.store_claims(exhibit.slug, rows, data_dir is not None)
+            service.store_record(exhibit.slug)  # the first run carries the claims
     if as_json:
         return print(json.dumps([_claim_row(*result) for result in results], indent=2, ensure_ascii=False, allow_nan=False))
     table = Table("exhibit", "claim", "paper figure", "our figure", "holds?", "seeds and detail", pad_edge=False, show_lines=True)

@@ -138,6 +138,15 @@ def record(slug: str) -> tuple[str, str]:
     return text, card(scene, shown.story()[0]["state"]["look"])
 
 
+def store_record(slug: str) -> int:
+    """Store the first run of an exhibit and the drawing of its gallery card; returns the length of the payload."""
+    text, drawing = record(slug)
+    TRACES.mkdir(parents=True, exist_ok=True)
+    (TRACES / f"{slug}.json.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    (TRACES / f"{slug}.svg").write_text(drawing, encoding="utf-8")
+    return len(text)
+
+
 def claims(slug: str) -> dict[str, Any] | None:
     """The claims of an exhibit as they were last measured and stored: {command, date, rows}; None when they never were."""
     path = TRACES / f"{slug}.claims.json"
