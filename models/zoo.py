@@ -22,20 +22,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.checkpoints import CheckpointError, load_strict, read_state
-from models.graph_structure import dagnn, dht, gnn, shyre
-from models.graph_structure.generators import TASKS
-from models.graph_structure.vision import SmallResNet
-from models.hyperbolic import resnet
-from models.hyperbolic.disk import ClassDisk
 from models.hypergraphs import conv_vit
-from models.hypergraphs.vit import ViT
 from models.hypergraphs.yolov13 import YOLOv13
-from models.hypernetworks import metamorphosis
-from models.hypernetworks.ghn3 import GHN3
-from models.hypernetworks.logah import LoGAH
 from models.image_graphs import greedyvig, mobilevig, vig
 from models.image_graphs.swappable import CONSTRUCTORS, SwappableViG
-from models.tokens import micro as token_micro
 
 WEIGHTS = Path(__file__).parent / "weights"
 LABELS = Path(__file__).parent / "labels"
@@ -73,16 +63,6 @@ class Preparation:
         return (x - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
 
 
-class NoPicture(Preparation):
-    """Of a network that does not look at pictures: it is given a structure (its wing says which)."""
-
-    def __init__(self) -> None:
-        super().__init__(0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-
-    def seen(self, pixels: np.ndarray) -> np.ndarray:
-        raise TypeError("this network reads a structure, not a picture; there is nothing to prepare")
-
-
 @dataclass(frozen=True)
 class Entry:
     """One name of the zoo: a builder with its arguments and the way pictures are prepared."""
@@ -118,92 +98,12 @@ def _micro(builder: Callable[..., nn.Module], **arguments: Any) -> Entry:
     return Entry(builder, {"num_classes": 10, **arguments}, cifar)
 
 
-def _tokens() -> dict[str, Entry]:
-    """The small transformers of the tokens wing."""
-
-    def cifar(side: int, builder: Callable[..., nn.Module], **arguments: Any) -> Entry:
-        prepared = Preparation(side, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), native=32)
-        return Entry(builder, {"image_size": side, **arguments}, prepared)
-
-    small = {"num_classes": 10, "dim": 96, "depth": 6, "heads": 3}
-    sparse = {"keep_rate": 0.25, "coefficients": 8, "basis_threshold": 0.003}
-    segmenter = {"num_classes": 8, "image_size": 128, "dim": 64, "depth": 6, "heads": 2, "stages": (1, 3, 5), "threshold": 0.9}
-    return {
-        "token_encoder": cifar(56, token_micro.token_encoder, num_classes=17, dim=64, depth=8, heads=4, reader_depth=1),
-        "sparsifiner_dense": cifar(48, token_micro.MicroViT, **small),
-        "sparsifiner_micro": cifar(48, token_micro.sparsifiner, **small, **sparse),
-        "dtop_micro": Entry(token_micro.dtop, segmenter, Preparation(128, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))),
-    }
-
-
 def _official() -> dict[str, Entry]:
     entries = {}
     for package, statistics in ((vig, HALF), (mobilevig, IMAGENET), (greedyvig, IMAGENET)):
         for name in package.CONFIGURATIONS:
             entries[name] = Entry(package.build, {"name": name}, Preparation(224, *statistics), published=True)
     return entries
-
-
-def _structure() -> dict[str, Entry]:
-    """The contestants of the four graph tasks (those that look at a drawing, and those that read the adjacency), a node classifier, and
-    the judge of possible hyperedges."""
-    answers = {task: max(1, len(asked.classes)) for task, asked in TASKS.items()}
-    drawing = Preparation(64, (0.25, 0.25, 0.25), (0.3, 0.3, 0.3))  # models.graph_structure.rasteriser.as_input
-
-    def reads(task: str, builder: Callable[..., nn.Module], **arguments: Any) -> Entry:
-        return Entry(builder, {"classes": answers[task], **arguments}, NoPicture())
-
-    entries = {f"{task}_cnn": Entry(SmallResNet, {"classes": count}, drawing) for task, count in answers.items()}
-    for name in ("topology_cnn_paper", "topology_cnn_spectral", "topology_cnn_forceatlas2", "topology_cnn_circular", "symmetry_cnn_paper"):
-        entries[name] = Entry(SmallResNet, {"classes": answers[name.split("_")[0]]}, drawing)
-    small = {"image_size": 64, "patch_size": 8, "dim": 64, "depth": 4, "heads": 4, "dim_head": 16, "mlp_dim": 128, "pool": "mean"}
-    entries["topology_vit"] = Entry(ViT, {"num_classes": answers["topology"], **small, "dropout": 0.0, "emb_dropout": 0.0}, drawing)
-    entries |= {f"{task}_gin": reads(task, gnn.GIN) for task in TASKS}
-    entries |= {f"{task}_gin_laplacian": reads(task, gnn.GIN, encoding="laplacian") for task in TASKS}
-    entries |= {f"{task}_gat_signnet": reads(task, gnn.GAT, encoding="signnet") for task in ("topology", "gap", "bridges")}
-    return entries | {
-        "topology_gin_constant": reads("topology", gnn.GIN, features="constant"),
-        "topology_gcn": reads("topology", gnn.GCN),
-        "topology_gat": reads("topology", gnn.GAT),
-        "topology_gps": reads("topology", gnn.GPS, hidden=64),
-        "topology_mpnn_vn": reads("topology", gnn.VirtualNodeGIN),
-        "topology_hyperdrop": reads("topology", dht.HyperDrop, features=101, edge_features=1, hidden=64, ratio=0.8),
-        "topology_hyperdrop_all": reads("topology", dht.HyperDrop, features=101, edge_features=1, hidden=64, ratio=1.0),
-        "dagnn_cora": Entry(dagnn.DAGNN, {"features": 1433, "classes": 7, "steps": 10, "dropout": 0.8}, NoPicture()),
-        "shyre_enron": Entry(shyre.Verdicts, {"features": 9}, NoPicture()),
-    }
-
-
-def _generators() -> dict[str, Entry]:
-    """Hypernetworks. Pictures are prepared for the networks whose weights they generate."""
-    cifar = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-    graphormer = {"num_classes": 10, "hid": 48, "heads": 4, "layers": 3}
-    return {
-        "neumeta_digits": Entry(
-            metamorphosis.digits,
-            {"widths": (4, 12), "held_out": (7, 10), "hidden_dim": 64, "num_layers": 4, "num_freqs": 5},
-            Preparation(8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),  # three equal channels, of which the networks read one
-        ),
-        "neumeta_cifar": Entry(
-            metamorphosis.cifar,
-            {"widths": (32, 64), "held_out": (36, 44, 52, 60), "hidden_dim": 128, "num_layers": 5, "num_freqs": 5},
-            Preparation(32, *cifar),
-        ),
-        "ghn3_micro": Entry(GHN3, {"max_shape": (16, 16, 11, 11), **graphormer}, Preparation(16, *cifar)),
-        "logah_micro": Entry(
-            LoGAH, {"max_shape": (256, 256, 11, 11), **graphormer, "lora_r": 16, "max_ck_lora": 512}, Preparation(16, *cifar)
-        ),
-    }
-
-
-def _hyperbolic() -> dict[str, Entry]:
-    """Small residual networks in the ball and in flat space, and pictures in the disk of the CIFAR-100 classes."""
-    small = {"channels": (16, 32, 64), "depths": (1, 1, 1)}
-    return {
-        "poincare_resnet_micro": Entry(resnet.PoincareResNet, {"num_classes": 10, **small}, Preparation(32, *HALF)),
-        "euclidean_resnet_micro": Entry(resnet.EuclideanResNet, {"num_classes": 10, **small}, Preparation(32, *HALF)),
-        "poincare_cifar100": Entry(ClassDisk, {"channels": (32, 64, 128), "depths": (1, 1, 1)}, Preparation(32, *HALF)),
-    }
 
 
 ENTRIES: dict[str, Entry] = {
@@ -227,10 +127,6 @@ ENTRIES: dict[str, Entry] = {
         YOLOv13, {"width": 0.125, "depth": 0.5, "max_channels": 1024, "num_hyperedges": 4, "large": False, "nc": 7},
         Preparation(192, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     ),
-    **_structure(),
-    **_generators(),
-    **_hyperbolic(),
-    **_tokens(),
     **_official(),
 }  # fmt: skip
 
