@@ -32,7 +32,20 @@ from explorer.views.arrays import unpack
 from models import zoo
 from models.image_graphs.edits import without_edges, without_patches
 from models.structures import Aggregation, PatchGraph, Prediction, Rule
-from training import detection, soft_hyperedges
+from training import (
+    deep_graphs,
+    detection,
+    disk,
+    ghn,
+    graph_structure,
+    hyperbolic,
+    neumeta,
+    reconstruction,
+    segmentation,
+    soft_hyperedges,
+    tokens,
+)
+from training import hierarchy as embedding
 from training.image_graphs import NAMES
 from training.loop import ship
 
@@ -676,7 +689,21 @@ CARD = (
     "sha256",
     "date",
 )
-TRAINED = (*NAMES, *soft_hyperedges.SHIPPED, detection.NAME)
+TRAINED = (
+    *NAMES,
+    *soft_hyperedges.SHIPPED,
+    detection.NAME,
+    *tokens.NAMES,
+    segmentation.NAME,
+    *graph_structure.SHIPPED,
+    *deep_graphs.SHIPPED,
+    *reconstruction.SHIPPED,
+    *neumeta.SHIPPED,
+    *ghn.SHIPPED,
+    *hyperbolic.SHIPPED,
+    disk.NAME,
+)
+EMBEDDED = embedding.NAMES  # points, no networks of the zoo
 FLOOR = dict.fromkeys(NAMES, 0.86)  # what two CPU cores reach on CIFAR-10
 
 
@@ -731,9 +758,9 @@ def test_the_detector_ships_with_a_card_that_says_what_it_finds(name: str) -> No
 def test_all_weights_together_are_small_and_nothing_else_lies_there() -> None:
     files = [path for path in zoo.WEIGHTS.rglob("*") if path.is_file() and path.name not in (".gitkeep", "README.md")]
     assert sum(path.stat().st_size for path in files) < 100 * 2**20
-    assert {path.stem for path in files} <= set(TRAINED)
+    assert {path.stem for path in files} <= {*TRAINED, *EMBEDDED}
     assert {path.suffix for path in files} <= {".safetensors", ".json"}
-    for name in TRAINED:
+    for name in (*TRAINED, *EMBEDDED):
         assert (zoo.WEIGHTS / f"{name}.safetensors").exists() == (zoo.WEIGHTS / f"{name}.json").exists()
 
 

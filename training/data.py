@@ -1,6 +1,6 @@
-"""CIFAR-10 from disk, in either of two forms, and its augmentation.
+"""CIFAR-10 and CIFAR-100 from disk, in either of two forms, and their augmentation.
 
-the standard archive     cifar-10-batches-py/ (or cifar-10-python.tar.gz) as published by A. Krizhevsky
+the standard archive     cifar-10-batches-py/ (or cifar-10-python.tar.gz), cifar-100-python/ (or .tar.gz), as published by A. Krizhevsky
 a mosaic pack            train_0.jpg … train_4.jpg, test.jpg (tiles of 32 × 32 pixels) and labels.npz
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,35 @@ def cifar10(folder: str | Path) -> tuple[Pictures, Pictures]:
     )
 
 
+def cifar100(folder: str | Path) -> tuple[Pictures, Pictures]:
+    """The official training and test split of CIFAR-100; classes in alphabetical order.
+
+    Raises:
+        FileNotFoundError: neither form lies in `folder`; the message says what was looked for.
+        ValueError: the pack has other than 100 classes.
+    """
+    folder = Path(folder).expanduser()
+    if (folder / "labels.npz").exists():
+        count = len(np.load(folder / "labels.npz")["classes"])
+        if count != 100:
+            raise ValueError(f"the pack in {folder} has {count} classes; CIFAR-100 has 100")
+        return _from_mosaic(folder)
+
+    def split(read: Callable[[str], bytes]) -> tuple[Pictures, Pictures]:
+        return _batches(read, ["train"], b"fine_labels"), _batches(read, ["test"], b"fine_labels")
+
+    archive = folder / "cifar-100-python.tar.gz"
+    batches = folder if (folder / "train").is_file() else folder / "cifar-100-python"
+    if batches.exists():
+        return split(lambda name: (batches / name).read_bytes())
+    if archive.exists():
+        with tarfile.open(archive) as tar:
+            return split(lambda name: tar.extractfile(f"cifar-100-python/{name}").read())  # type: ignore[union-attr]
+    raise FileNotFoundError(
+        f"no CIFAR-100 in {folder}: expected cifar-100-python/, cifar-100-python.tar.gz, or train_0.jpg … test.jpg with labels.npz"
+    )
+
+
 class _ArraysOnly(pickle.Unpickler):
     """The published batches are pickles of plain arrays; nothing else is allowed to load."""
 
@@ -61,13 +91,14 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _from_batches(read) -> tuple[Pictures, Pictures]:
-    def load(names: list[str]) -> Pictures:
-        parts = [_ArraysOnly(io.BytesIO(read(name)), encoding="bytes").load() for name in names]
-        pixels = np.concatenate([part[b"data"] for part in parts]).reshape(-1, 3, 32, 32)
-        labels = np.concatenate([part[b"labels"] for part in parts])
-        return Pictures(torch.from_numpy(pixels.copy()), torch.from_numpy(labels).long())
+    return _batches(read, [f"data_batch_{i}" for i in range(1, 6)]), _batches(read, ["test_batch"])
 
-    return load([f"data_batch_{i}" for i in range(1, 6)]), load(["test_batch"])
+
+def _batches(read: Callable[[str], bytes], names: list[str], key: bytes = b"labels") -> Pictures:
+    parts = [_ArraysOnly(io.BytesIO(read(name)), encoding="bytes").load() for name in names]
+    pixels = np.concatenate([part[b"data"] for part in parts]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([part[key] for part in parts])
+    return Pictures(torch.from_numpy(pixels.copy()), torch.from_numpy(labels).long())
 
 
 def _from_mosaic(folder: Path) -> tuple[Pictures, Pictures]:

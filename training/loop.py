@@ -7,10 +7,11 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +79,26 @@ class MatrixOptimiser:
             part.load_state_dict(state)
 
 
+class VectorOptimiser:
+    """AdamW for every parameter alike, with the recipe's `other_rate` and `weight_decay`."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        self.rate = recipe.other_rate
+        self.part = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=self.rate, weight_decay=recipe.weight_decay)
+
+    def step(self, factor: float) -> None:
+        """One step with the learning rate multiplied by `factor`; gradients are cleared."""
+        self.part.param_groups[0]["lr"] = self.rate * factor
+        self.part.step()
+        self.part.zero_grad()
+
+    def state(self) -> list[dict]:
+        return [self.part.state_dict()]
+
+    def restore(self, states: list[dict]) -> None:
+        self.part.load_state_dict(states[0])
+
+
 def train(
     name: str,
     model: nn.Module,
@@ -121,21 +142,22 @@ def fit(
     model: nn.Module,
     losses: Callable[[torch.Generator], Iterator[Tensor]],
     steps: int,
-    assess: Callable[[], dict[str, float]],
+    assess: Callable[[], Mapping[str, Any]],
     recipe: Recipe,
     runs: Path,
+    optimised_by: Callable[[nn.Module, Recipe], MatrixOptimiser | VectorOptimiser] = MatrixOptimiser,
 ) -> dict:
     """Take the steps of every epoch that is not yet in `runs`; returns {"epochs", "cpu_seconds", "history"}.
 
     Args:
         losses: one epoch: a loss [] of the model for each of its `steps`, drawn with the given generator and no other.
-        assess: what is noted after an epoch, as shares from 0 to 1.
+        assess: what is noted after an epoch: shares from 0 to 1, which are also told, and anything that JSON can hold.
     """
     model.to(_device())
     # Muon's flat views need the plain layout of the weights; channels-last pictures alone are enough for fast kernels
     for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()
-    optimiser = MatrixOptimiser(model, recipe)
+    optimiser = optimised_by(model, recipe)
     runs.mkdir(parents=True, exist_ok=True)
     checkpoint = runs / f"{name}.pt"
     start, history, spent = 0, [], 0.0
@@ -163,7 +185,7 @@ def fit(
             found = assess()
             history.append({"epoch": epoch + 1, **found, "loss": loss.item()})
             bar.remove_task(task)
-            told = ", ".join(f"{key.replace('_', ' ')} {100 * value:.2f} %" for key, value in found.items())
+            told = ", ".join(f"{key.replace('_', ' ')} {100 * value:.2f} %" for key, value in found.items() if isinstance(value, float))
             print(f"{name} epoch {epoch + 1}/{recipe.epochs}: {told}", flush=True)
             torch.save(
                 {
@@ -207,7 +229,8 @@ def ship(name: str, model: nn.Module, card: dict, folder: Path) -> None:
     """Write `<name>.safetensors` and its model card `<name>.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, path)
+    # cloned, for a tensor may stand under two names (LoGAH), which safetensors refuses
+    save_file({k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in model.state_dict().items()}, path)
     path.chmod(0o644)  # safetensors writes for the owner alone; the user of a container is another
     card = {
         "name": name,

@@ -320,6 +320,18 @@ class Verdict(nn.Module):
         return self.eval()
 
 
+class Verdicts(nn.Module):
+    """The classifiers of a trained reconstruction, for maximal cliques and for nested candidates, as one file of weights."""
+
+    def __init__(self, features: int = len(COUNT_FEATURES)) -> None:
+        super().__init__()
+        self.maximal, self.nested = Verdict(features), Verdict(features)
+
+    def forward(self, x: Tensor, nested: Tensor) -> Tensor:
+        """Standardised features [n, features], and which candidates are nested [n] bool → logits [n]."""
+        return torch.where(nested, self.nested(x), self.maximal(x))
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """What SHyRe makes of a graph.
@@ -343,12 +355,13 @@ class SHyRe:
     """A trained reconstruction. A verdict is None where the example had nothing to learn from; it then says the only thing seen.
 
     Attributes:
-        statistic, sampler: of the example.
+        statistic: of the example; None where it was learned elsewhere and only what was learned is known.
+        sampler: of the example.
         verdicts: for maximal cliques and for nested candidates.
         constants: probability where the verdict is None.
     """
 
-    statistic: Rho
+    statistic: Rho | None
     sampler: Sampler
     verdicts: tuple[Verdict | None, Verdict | None]
     constants: tuple[float, float]
@@ -373,6 +386,16 @@ class SHyRe:
             verdicts.append(Verdict(x.shape[1]).fit(inputs, answers, seed) if mixed else None)
             constants.append(float(answers[0]) if len(answers) else 0.0)
         return cls(statistic, sampler, (verdicts[0], verdicts[1]), (constants[0], constants[1]))
+
+    @classmethod
+    def restored(cls, verdicts: Verdicts, cells: Sequence[tuple[int, int, float]], collected: int = 0) -> SHyRe:
+        """What was learned elsewhere, from both classifiers and the sampler's cells (n, k, share of the n-cliques) in their order."""
+        largest = max((n for n, _, _ in cells), default=0)
+        ratio = np.zeros((largest + 1, largest + 1))
+        for n, k, share in cells:
+            ratio[n, k] = share
+        sampler = Sampler(tuple((int(n), int(k)) for n, k, _ in cells), ratio, collected)
+        return cls(None, sampler, (verdicts.maximal, verdicts.nested), (0.0, 0.0))
 
     @torch.inference_mode()
     def reconstruct(self, graph: nx.Graph) -> Reconstruction:

@@ -65,9 +65,7 @@ def _register() -> None:
         dropout: float = 0.0,
         **more: Any,
     ) -> tuple[Tensor, None]:
-        recording = _recorder.get()
-        if recording is not None:
-            recording.see(module, query, key, attention_mask, scaling)
+        report(module, query, key, attention_mask, scaling)
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **more)
 
     AttentionInterface.register(ATTENTION, attention)
@@ -142,6 +140,19 @@ def record(model: nn.Module, opened: Collection[int] = (), finished: Callable[[i
         recording.close()
     finally:
         _recorder.reset(token)
+
+
+def report(module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None = None, scaling: float | None = None) -> None:
+    """Show one call of an attention module to whoever records it (see `record`). Nothing is computed when nobody does.
+
+    Args:
+        query, key: [B, H, t, d].
+        mask: True or 0 lets through; None for no mask.
+        scaling: of the products; None is d^−½.
+    """
+    recording = _recorder.get()
+    if recording is not None:
+        recording.see(module, query, key, mask, scaling)
 
 
 @torch.no_grad()
