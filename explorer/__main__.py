@@ -57,7 +57,10 @@ def _is_usage(error: Exception) -> bool:
 app = typer.Typer(cls=_OneLine, help=__doc__, no_args_is_help=False, pretty_exceptions_enable=False, add_completion=False)
 
 Slug = Annotated[str, typer.Argument(help="Name of an exhibit; `list` shows them.")]
-Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A control of the exhibit; may be repeated.")]
+Settings = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="A control of the exhibit; may be repeated. A text may come from a file: NAME=@FILE."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -152,6 +155,8 @@ def folder(
     from explorer.intake import IntakeError
 
     exhibit = service.exhibit(slug)
+    if not exhibit.pictures:
+        raise BadRequest(f"{exhibit.slug} takes no pictures, so there is nothing to do with a folder of them")
     controls = exhibit.controls.parse(_pairs(settings))
     worst = _worst_first(sort)
     files = _files_of(pictures)
@@ -246,17 +251,26 @@ def _pairs(settings: Sequence[str]) -> dict[str, str]:
     for item in settings:
         if "=" not in item:
             raise BadRequest(f"--set takes NAME=VALUE, not {item[:40]!r}")
-    return {name.strip(): value.strip() for name, _, value in (item.partition("=") for item in settings)}
+    return {name.strip(): _read(value.strip()) for name, _, value in (item.partition("=") for item in settings)}
+
+
+def _read(value: str) -> str:
+    """The value, or what stands in the file that it names after an @."""
+    return Path(value[1:]).read_text(encoding="utf-8") if value.startswith("@") and Path(value[1:]).is_file() else value
 
 
 def _source(exhibit: Exhibit, image: str | None) -> Source:
-    """The picture to look at: the exhibit's example, an example by name, or a file."""
+    """What to look at: the exhibit's example, an example by name, or a file; nothing where the exhibit takes no picture."""
     from explorer import examples, service
     from explorer.exhibit import BadRequest
     from explorer.intake import IntakeError
 
-    if image is None or image in examples.examples():
-        return service.example(image or exhibit.example)
+    if not exhibit.pictures and image is not None:
+        raise BadRequest(f"{exhibit.slug} takes no picture; its controls say what it looks at ({', '.join(exhibit.controls.model_fields)})")
+    if image is None:
+        return service.first(exhibit)
+    if image in examples.examples():
+        return service.example(image)
     if not Path(image).is_file():
         raise BadRequest(f"{image!r} is neither a file nor an example; the examples are {', '.join(examples.examples())}")
     try:
@@ -329,12 +343,13 @@ def _write_table(out: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def _worst_first(key: str) -> Callable[[float | None], tuple[bool, float]]:
     """Sort key of one measure: the bad end of its scale first, what has no value last."""
-    from explorer.diagnostics.measure import catalogue
+    from explorer.diagnostics.measure import vocabulary
     from explorer.exhibit import BadRequest
 
-    if key not in catalogue():
-        raise BadRequest(f"there is no measure named {key[:40]!r}; there are {', '.join(catalogue())}")
-    watch, bad = catalogue()[key].get("watch"), catalogue()[key].get("bad")
+    known = vocabulary()
+    if key not in known:
+        raise BadRequest(f"there is no measure named {key[:40]!r}; there are {', '.join(known)}")
+    watch, bad = known[key].get("watch"), known[key].get("bad")
     sign = 1 if watch is not None and bad is not None and bad < watch else -1
     return lambda value: (value is None or math.isnan(value), sign * (value or 0.0))
 

@@ -8,7 +8,7 @@ and a weight file.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -26,11 +26,16 @@ class BadRequest(ValueError):
     """What a visitor asked for cannot be done. The message says why and what would be accepted."""
 
 
+NO_PICTURE = np.zeros((0, 0, 3), dtype=np.uint8)
+"""Stands for the picture in exhibits that look at something else (`Exhibit.pictures`)."""
+
+
 class Controls(BaseModel):
     """Base of the typed, bounded settings of an exhibit; page, API and command line validate by the same class.
 
-    A field is a bool, an int or float with `ge` and `le`, or a `Literal` of words. Its `title` is the label, its
-    `description` the hint; `json_schema_extra={"advanced": True}` hides it behind "more".
+    A field is a bool, an int or float with `ge` and `le`, a `Literal` of words, or a str with `max_length`. Its `title` is the
+    label, its `description` the hint; `json_schema_extra={"advanced": True}` hides it behind "more", of a text `lines` is the
+    height of its field and `placeholder` what stands there while it is empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
@@ -61,9 +66,11 @@ def _widget(name: str, info: Any) -> dict[str, Any]:
         return {**widget, "kind": "choice", "options": list(get_args(kind))}
     if kind is bool:
         return {**widget, "kind": "switch"}
-    bounds = {type(m).__name__.lower(): getattr(m, type(m).__name__.lower()) for m in info.metadata if hasattr(m, type(m).__name__.lower())}
+    bounds = {name: getattr(m, name) for m in info.metadata for name in ("ge", "le", "max_length") if hasattr(m, name)}
+    if kind is str and "max_length" in bounds:
+        return {"lines": 1, "placeholder": "", **widget, "kind": "text", "max": bounds["max_length"]}
     if get_origin(kind) in (Union, UnionType) or kind not in (int, float) or not {"ge", "le"} <= set(bounds):
-        raise TypeError(f"control {name!r} must be a bool, a Literal, or an int or float with ge and le")
+        raise TypeError(f"control {name!r} must be a bool, a Literal, an int or float with ge and le, or a str with max_length")
     step = extra.get("step", 1 if kind is int else (bounds["le"] - bounds["ge"]) / 100)
     return {**widget, "kind": "range", "min": bounds["ge"], "max": bounds["le"], "step": step}
 
@@ -80,6 +87,7 @@ def _sentence(cls: type[Controls], error: Mapping[str, Any]) -> str:
         "choice": lambda: "one of " + ", ".join(map(str, widget["options"])),
         "switch": lambda: "true or false",
         "range": lambda: f"a number from {widget['min']} to {widget['max']}",
+        "text": lambda: f"a text of at most {widget['max']} characters",
     }[widget["kind"]]()
     return f"{name} is {given}; it must be {wanted}"
 
@@ -113,7 +121,8 @@ class Scene:
     """What one run of an exhibit produced: everything that views, diagnostics and exports need, and nothing of drawing.
 
     Attributes:
-        shown: the part of the visitor's picture that the model looked at, at display resolution, uint8 [S, S, 3].
+        shown: the part of the visitor's picture that the model looked at, at display resolution, uint8 [S, S, 3]; NO_PICTURE
+            where there is none.
         seen: the pixels that went into the model, uint8 [s, s, 3].
         layers: in order of the forward pass.
         prediction: class probabilities, best first, as (label, probability).
@@ -216,8 +225,12 @@ class Exhibit:
         cuts: the kinds of interventions that `run` takes.
         explain: (picture, controls, method, label, layer) → Attribution, or None when the exhibit has no attribution.
         views: names of the panels beside the canvas, in order.
-        example: name of the example picture that opens first.
+        example: name of the example picture that opens first; "" without pictures.
         folder: where the story (`<slug>.yaml`) lies.
+        pictures: False for an exhibit that looks at something else, which its controls describe: `run` is then given NO_PICTURE.
+        questions: what the page may ask beside a run, by name: (scene, controls, the question) → answer, within a second.
+        streams: the same for what takes long and is watched meanwhile: a generator of answers, the next one within a third of a
+            second. It is closed when the visitor stops it or leaves, or after `stream_seconds`.
     """
 
     slug: str
@@ -233,6 +246,10 @@ class Exhibit:
     explain: Callable[[np.ndarray, Any, str, str, str], Attribution] | None = None
     claims: tuple[Claim, ...] = ()
     cuts: tuple[str, ...] = ("edges", "patch")
+    pictures: bool = True
+    questions: Mapping[str, Callable[[Scene, Any, Mapping[str, Any]], Mapping[str, Any]]] = field(default_factory=dict)
+    streams: Mapping[str, Callable[[Scene, Any, Mapping[str, Any]], Iterator[Mapping[str, Any]]]] = field(default_factory=dict)
+    stream_seconds: float = 60
 
     def story(self) -> list[dict[str, Any]]:
         """The steps: title, two sentences, one highlight and the whole state each shows (picture, controls, look)."""
@@ -242,7 +259,7 @@ class Exhibit:
     def _whole(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """A step's state with the defaults filled in, so that steps can be taken in any order."""
         controls = self.controls.parse(state.get("controls")).model_dump()
-        return {"image": state.get("image", self.example), "controls": controls, "look": dict(state.get("look", {}))}
+        return {"image": state.get("image", self.example) or None, "controls": controls, "look": dict(state.get("look", {}))}
 
     def describe(self) -> dict[str, Any]:
         """The public description, as `list --json` prints it and the gallery shows it."""
@@ -252,6 +269,7 @@ class Exhibit:
             "wing": self.wing.slug,
             "idea": self.idea,
             "address": f"/{self.wing.slug}?exhibit={self.slug}",
+            "pictures": self.pictures,
             "paper": {k: getattr(self.paper, k) for k in Paper.__dataclass_fields__},
             "controls": json.loads(json.dumps(self.controls.widgets())),
         }

@@ -3,6 +3,7 @@
 write(scene, exhibit, controls, "out")        a folder
 bundle(scene, exhibit, controls)              the same as the bytes of a zip file
 
+layers/       what else a kind of layer is taken home as (its view says which)
 figures/      every layer over the picture, all layers at a glance, the threshold of DAGC; PNG and SVG
 interactive.html                              the page without a server
 structures.npz, structures.json               every tensor; what each is, with shape and unit
@@ -26,6 +27,7 @@ from PIL import Image
 
 from explorer import examples, payload
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Layer, Scene
+from explorer.views import view_of
 from explorer.views.edges import Edges, edges, positions
 from explorer.views.patch_graph import rule_payload
 from models.structures import PatchGraph, Structure
@@ -136,12 +138,17 @@ def contents(
     yield "diagnostics.json", _json(_diagnostics(view))
     yield "structures.json", _json(_structures(view))
     yield "structures.npz", _npz(_tensors(view))
-    yield "picture.png", _png(view.picture)
+    if view.picture.size:
+        yield "picture.png", _png(view.picture)
     yield "recreate.py", _recreate(view).encode()
     for stem, layer in view.graphs:
         found = edges(layer.structures)
         yield f"graphs/{stem}.graphml", _graphml(layer, found)
         yield f"graphs/{stem}_edge_index.npz", _npz(_edge_index(layer, found))
+    for i, layer in enumerate(view.scene.layers, 1):
+        if found_view := view_of(layer.structures):
+            for name, data in found_view[0].files(found_view[1]).items():
+                yield f"layers/layer_{i:02d}/{name}", data
     yield "interactive.html", _interactive(view).encode()
     yield from _figures(view)
 
@@ -151,7 +158,7 @@ def contents(
 
 def _prediction(view: _View) -> dict[str, Any]:
     found = examples.examples().get(view.image)
-    picture = {"name": view.image} | ({"licence": found.licence, "credit": found.credit, "source": found.source} if found else {})
+    picture = {"name": view.image or None} | ({"licence": found.licence, "credit": found.credit, "source": found.source} if found else {})
     return {
         "exhibit": view.exhibit.slug,
         "picture": picture,
@@ -323,6 +330,10 @@ def _figures(view: _View) -> Iterator[tuple[str, bytes]]:
     if view.graphs:
         listed = [(layer.label, layer.structures) for _, layer in view.graphs]
         made["overview"] = figures.overview_figure(scene.shown, listed, f"{title}: all layers", _setting(view))
+    for i, layer in enumerate(scene.layers, 1):
+        found = view_of(layer.structures)
+        if found and found[0].figure:
+            made[f"layer_{i:02d}"] = found[0].figure(layer.structures, scene.shown, f"{title} · {layer.label}")
     measured = [(layer.label, layer.structures["graph"]) for _, layer in view.graphs if _rule(layer) == "axial-threshold"]
     if measured:
         made["threshold"] = figures.threshold_figure(measured, f"{title}: which distance is small?", _setting(view))  # type: ignore[arg-type]
@@ -378,8 +389,8 @@ def _recreate(view: _View) -> str:
     if view.cuts:
         imports.append("from explorer.exhibit import Intervention")
     imports.append("from models.structures import PatchGraph")
-    source = f"service.example({view.image!r})"
-    if not example:
+    source = f"service.example({view.image!r})" if view.exhibit.pictures else "service.NOTHING"
+    if view.exhibit.pictures and not example:
         imports = ["from pathlib import Path", "", "import numpy as np", "from PIL import Image", "", *imports]
         source = 'service.visitors(np.asarray(Image.open(Path(__file__).with_name("picture.png"))))'
     cuts = "".join(f"    {cut!r},\n" for cut in view.cuts)

@@ -35,7 +35,7 @@ def build(
     """The payload as text.
 
     Args:
-        image: name of the example, or "yours".
+        image: name of the example, "yours", or "" where the exhibit takes no picture.
         run: id for follow-up questions; None for a stored trace.
         state: the look to open with; None keeps the look that the page has.
         request: number of the page's question that this answers, so that a late answer cannot replace a newer one.
@@ -49,8 +49,10 @@ def build(
         | {"wing": {"slug": exhibit.wing.slug, "title": exhibit.wing.title}},
         "run": run,
         "request": request,
-        "picture": {"name": image, "shown": webp_uri(scene.shown), "seen": _seen(scene.seen), "side": scene.shown.shape[0]},
-        "examples": [{"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.examples().values()],
+        "picture": _picture(scene, image) if exhibit.pictures else None,
+        "examples": [
+            {"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.examples().values() if exhibit.pictures
+        ],
         "controls": {"widgets": exhibit.controls.widgets(), "values": controls.model_dump()},
         "layers": _colours_once([_layer(layer, scene) for layer in scene.layers]),
         "measures": pack_json(plain(_measures(scene))),
@@ -66,6 +68,10 @@ def build(
         "state": state,
     }
     return json.dumps(plain(payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _picture(scene: Scene, name: str) -> dict[str, Any]:
+    return {"name": name, "shown": webp_uri(scene.shown), "seen": _seen(scene.seen), "side": scene.shown.shape[0]}
 
 
 def _seen(pixels: np.ndarray) -> str:

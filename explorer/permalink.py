@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,17 +55,23 @@ def decode(text: str | None) -> State:
     if not isinstance(found, dict) or found.get("v") != VERSION:
         return State(notices=("This link was made by another version of the page, so the exhibit opens as it always does.",))
 
-    image, controls, look = found.get("i"), tidy(found.get("c")), tidy(found.get("l"))
+    image, controls, look = found.get("i"), tidy(found.get("c"), texts=True), tidy(found.get("l"))
     image = image if isinstance(image, str) and len(image) <= 40 else None
     dropped = [found.get(key) for key, kept in (("i", image), ("c", controls), ("l", look)) if found.get(key) and kept != found[key]]
     notices = ("A part of this link could not be used and stands as usual.",) if dropped else ()
     return State(image, controls, look, notices)
 
 
-def tidy(found: Any) -> dict[str, Any]:
-    """The part of a state that came from outside which can be meant: names with numbers, words, or short flat groups of these."""
+def tidy(found: Any, texts: bool = False) -> dict[str, Any]:
+    """The part of a state that came from outside which can be meant: names with numbers, words, or short flat groups of these.
+
+    Args:
+        texts: longer texts of several lines may stand there too (what people typed into a control).
+    """
 
     def plain(value: Any) -> bool:
+        if texts and isinstance(value, str):
+            return len(value) <= MAX_BYTES and all(part.isprintable() for part in re.split("[\n\t]", value))
         if isinstance(value, (int, float)):
             return abs(value) <= 2**53 and math.isfinite(value)
         return value is None or (isinstance(value, str) and len(value) <= 60 and value.isprintable())

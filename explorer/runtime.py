@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 MODEL_QUEUE = "model"  # every event that runs a model shares this concurrency_id
 MODEL_WORKERS = 1
+STREAM_QUEUE = "stream"  # what is watched while it runs (live training) goes beside it, so that nobody's picture waits
+STREAM_WORKERS = 2
 RUN_TTL_SECONDS = 15 * 60
 RUN_BYTES = 200 * 2**20
 _loading = threading.Lock()
@@ -147,4 +149,27 @@ class RunStore:
             self._runs.popitem(last=False)
 
 
+class Bells:
+    """Streams that their visitors want to end, by the unguessable names that the pages gave them. Forgets the oldest."""
+
+    def __init__(self, most: int = 256) -> None:
+        self.most = most
+        self._rung: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def ring(self, token: Any) -> None:
+        """The stream of this name shall end, also when it has not begun yet."""
+        if not isinstance(token, str) or not 0 < len(token) <= 64:
+            return
+        with self._lock:
+            self._rung[token] = None
+            while len(self._rung) > self.most:
+                self._rung.popitem(last=False)
+
+    def rung(self, token: Any) -> bool:
+        """True when somebody wants the stream of this name to end."""
+        return isinstance(token, str) and token in self._rung
+
+
+BELLS = Bells()
 RUNS = RunStore()

@@ -7,7 +7,8 @@ import binascii
 import datetime
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from explorer import examples, payload, permalink, runtime, segments
 from explorer.card import card
-from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Layer, Scene
+from explorer.exhibit import NO_PICTURE, BadRequest, Controls, Exhibit, Intervention, Layer, Scene
 from explorer.exhibits import catalogue
 from explorer.experiments import experiments
 from explorer.intake import read_image
@@ -28,7 +29,7 @@ from explorer.views.hypergraph import head_maps
 from explorer.views.space import LAYOUTS, layout, umap
 from models.attribution import METHODS
 from models.image_graphs.constructors import squared_distances, unit
-from models.structures import NonFiniteError, PatchGraph, SoftHypergraph
+from models.structures import LayerAttention, NonFiniteError, PatchGraph, SoftHypergraph
 
 TRACES = Path(__file__).parent.parent / "assets" / "traces"
 GONE = "Your picture is no longer kept here (pictures are dropped after 15 minutes). Please drop it again, or choose an example."
@@ -43,6 +44,9 @@ class Source:
     name: str
     labeller: Any
     notes: tuple[str, ...] = ()
+
+
+NOTHING = Source(NO_PICTURE, "", lambda grid: None)  # of exhibits that look at something else than a picture
 
 
 def exhibit(slug: Any) -> Exhibit:
@@ -61,6 +65,11 @@ def example(name: Any) -> Source:
     if not isinstance(name, str) or name not in examples.examples():
         raise BadRequest(f"there is no example named {_name(name)}; there are {', '.join(examples.examples())}")
     return Source(examples.picture(name), name, segments.for_example(name))
+
+
+def first(shown: Exhibit) -> Source:
+    """What an exhibit looks at when nobody has chosen anything."""
+    return example(shown.example) if shown.pictures else NOTHING
 
 
 def _name(asked: Any) -> str:
@@ -105,8 +114,8 @@ def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> s
     """The payload that a page opens with: a stored trace when the link asks for nothing special, else a live run."""
     shown, state = exhibit(slug), permalink.decode(link)
     notices = [*notices, *state.notices]
-    image = state.image or shown.example
-    if image not in examples.examples():
+    image = (state.image if shown.pictures else None) or shown.example
+    if shown.pictures and image not in examples.examples():
         notices.append(
             "A link cannot carry your own picture, so an example is shown instead."
             if image == payload.YOURS
@@ -120,7 +129,8 @@ def opened(slug: str, link: str | None = None, notices: Sequence[str] = ()) -> s
         controls = shown.controls()
     plain = image == shown.example and controls == shown.controls() and not state.look and not notices
     stored = trace(slug) if plain else None
-    return stored or run(slug, example(image), controls, dict(state.look) or first_look(shown), notices)
+    source = example(image) if shown.pictures else NOTHING
+    return stored or run(slug, source, controls, dict(state.look) or first_look(shown), notices)
 
 
 def first_look(shown: Exhibit) -> dict[str, Any]:
@@ -132,7 +142,7 @@ def first_look(shown: Exhibit) -> dict[str, Any]:
 def record(slug: str) -> tuple[str, str]:
     """The first run of an exhibit as it is stored: (payload without a run id, drawing for the gallery card)."""
     shown = exhibit(slug)
-    source, controls = example(shown.example), shown.controls()
+    source, controls = first(shown), shown.controls()
     scene = compute(slug, source, controls)
     text = payload.build(shown, scene, controls, image=source.name, state=first_look(shown), claims=claims(slug))
     return text, card(scene, shown.story()[0]["state"]["look"])
@@ -168,7 +178,10 @@ def trace(slug: str) -> str | None:
 
 
 def asked_source(data: Mapping[str, Any]) -> Source:
-    """The picture that a question is about: an example by name, or the one of an earlier run."""
+    """The picture that a question is about: an example by name, or the one of an earlier run; none where the exhibit takes none."""
+    about = catalogue()[0].get(str(data.get("exhibit")))
+    if about is not None and not about.pictures:
+        return NOTHING
     image = data.get("image")
     image = image if isinstance(image, Mapping) else {}
     earlier = runtime.RUNS.get(image.get("run") or data.get("run"))
@@ -191,6 +204,47 @@ def asked_run(data: Mapping[str, Any]) -> runtime.Run:
     return runtime.Run(shown.slug, source, controls, scene, _size(scene))
 
 
+def ask(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to one of the exhibit's own questions."""
+    found, question = asked_run(data), data.get("question")
+    asked = _named(exhibit(found.exhibit).questions, question, "question")
+    try:
+        return {"question": question, "result": payload.plain(asked(found.scene, found.controls, data))}
+    except (NonFiniteError, ValueError) as error:
+        raise BadRequest(str(error)) from None
+
+
+def stream(data: Mapping[str, Any], stopped: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """The answers of one of the exhibit's own streams, one after the other; the last is told again with the reason why there are no more.
+
+    Args:
+        stopped: asked before every answer; True ends the stream.
+    """
+    found, question = asked_run(data), data.get("question")
+    shown = exhibit(found.exhibit)
+    frames = _named(shown.streams, question, "stream")(found.scene, found.controls, data)
+    ends, frame, reason, told = time.monotonic() + shown.stream_seconds, 0, "end", None
+    try:
+        for result in frames:
+            told = payload.plain(result)
+            yield {"question": question, "frame": frame, "result": told, "done": False}
+            frame += 1
+            if stopped() or time.monotonic() > ends:
+                reason = "stopped" if stopped() else "time"
+                break
+    except (NonFiniteError, ValueError) as error:
+        raise BadRequest(str(error)) from None
+    finally:
+        frames.close()
+    yield {"question": question, "frame": frame, "result": told, "done": True, "reason": reason}
+
+
+def _named(known: Mapping[str, Any], asked: Any, what: str) -> Any:
+    if not isinstance(asked, str) or asked not in known:
+        raise BadRequest(f"this exhibit has no {what} named {_name(asked)}; there {'are ' + ', '.join(known) if known else 'is none'}")
+    return known[asked]
+
+
 def cut(data: Mapping[str, Any]) -> dict[str, Any]:
     """Predict again without the edges that the visitor removed."""
     before = asked_run(data)
@@ -210,7 +264,8 @@ def bundle(data: Mapping[str, Any]) -> dict[str, Any]:
     cuts = _interventions(data.get("cuts") or [], exhibit(found.exhibit).cuts)
     scene = compute(found.exhibit, found.picture, found.controls, cuts) if cuts else found.scene
     packed = export.bundle(scene, exhibit(found.exhibit), found.controls, image=found.picture.name, picture=found.picture.shown, cuts=cuts)
-    return {"name": f"hyperscope-{found.exhibit}-{found.picture.name}.zip", "data": base64.b64encode(packed).decode("ascii")}
+    name = "-".join(filter(None, ("hyperscope", found.exhibit, found.picture.name)))
+    return {"name": f"{name}.zip", "data": base64.b64encode(packed).decode("ascii")}
 
 
 def experiment(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,15 +326,18 @@ def attribution(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"method": method, "label": label, "layer": data.get("layer"), "map": pack(result.map.numpy(), "f32")}
 
 
-def answer_api(slug: str, image: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def answer_api(slug: str, image: str | None, settings: Mapping[str, Any]) -> dict[str, Any]:
     """One run as plain JSON: prediction, and per layer the rule, the edges and the diagnostics.
 
     Args:
-        image: name of an example, or a picture's bytes in base64 (also as a data URI).
+        image: name of an example, or a picture's bytes in base64 (also as a data URI); None where the exhibit takes none.
     """
     shown = exhibit(slug)
     controls = shown.controls.parse(settings)
-    source = example(image) if isinstance(image, str) and image in examples.examples() else _from_base64(image)
+    if not shown.pictures:
+        source = NOTHING
+    else:
+        source = example(image) if isinstance(image, str) and image in examples.examples() else _from_base64(image)
     scene = compute(slug, source, controls)
     layers = []
     for layer in scene.layers:
@@ -315,7 +373,8 @@ def look_up(data: Any) -> dict[str, Any] | None:
     """Answers that need no model, {values}; None when the run is gone or the question means nothing there.
 
     "row": the distances of one patch to every key, [M]. "heads": log₂ of the maps that each head of a hypergraph layer alone would
-    have drawn, [heads, H·W, M].
+    have drawn, [heads, H·W, M]; of a transformer's layer, the attention that each patch receives in each head, [heads, N].
+    "attention": what one patch of a transformer's layer looks at, mean over the heads, [N].
     """
     question = data.get("question") if isinstance(data, Mapping) else None
     if not isinstance(question, str) or question not in _ANSWERS:
@@ -339,11 +398,25 @@ def _row_answer(layer: Layer, data: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _heads_answer(layer: Layer, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    seen = layer.structures.get("attention")
+    if isinstance(seen, LayerAttention):
+        return pack(seen.heads[0].float().numpy(), "f32")
     found = layer.structures.get("hypergraph")
     return head_maps(found) if isinstance(found, SoftHypergraph) else None
 
 
-_ANSWERS: Mapping[str, Callable[[Layer, Mapping[str, Any]], dict[str, Any] | None]] = {"row": _row_answer, "heads": _heads_answer}
+def _attention_answer(layer: Layer, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    seen, patch = layer.structures.get("attention"), data.get("patch")
+    if not isinstance(seen, LayerAttention) or seen.fused is None or type(patch) is not int or not 0 <= patch < seen.grid[0] * seen.grid[1]:
+        return None
+    return pack(seen.fused[0, seen.prefix + patch, seen.prefix :].float().numpy(), "f32")
+
+
+_ANSWERS: Mapping[str, Callable[[Layer, Mapping[str, Any]], dict[str, Any] | None]] = {
+    "row": _row_answer,
+    "heads": _heads_answer,
+    "attention": _attention_answer,
+}
 
 
 def _row(graph: PatchGraph, patch: int) -> Tensor | None:

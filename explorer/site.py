@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from explorer import examples, runtime, service
-from explorer.canvas import Mailbox, Stage, answer, lost, script, style
+from explorer.canvas import Mailbox, Stage, answer, lost, style
 from explorer.exhibit import BadRequest, Exhibit, Wing
 from explorer.exhibits import catalogue, of_wing
 from explorer.gallery import Gallery, header
 from explorer.intake import IntakeError, read_image
+from explorer.wire import Wire, script_address
 
 ASSETS = Path(__file__).parent.parent / "assets"
 MAX_UPLOAD = "8mb"
@@ -92,7 +93,6 @@ def launch(demo: gr.Blocks, **settings: Any) -> Any:
     return demo.launch(
         theme=theme(),
         css=style() + (ASSETS / "site.css").read_text(encoding="utf-8"),
-        head=f"<script>{script()}</script>",
         show_error=False,
         max_file_size=MAX_UPLOAD,
         enable_monitoring=False,
@@ -102,7 +102,7 @@ def launch(demo: gr.Blocks, **settings: Any) -> Any:
         run_history=False,
         ssr_mode=False,
         favicon_path=str(ASSETS / "icon.svg"),
-        app_kwargs={"exception_handlers": dict.fromkeys(STUMBLES, _unreadable), "middleware": [Middleware(NoErrands)]},
+        app_kwargs={"exception_handlers": dict.fromkeys(STUMBLES, _unreadable), "middleware": [Middleware(NoErrands), Middleware(Wire)]},
         **settings,
     )
 
@@ -132,8 +132,9 @@ class PictureDoor(gr.Image):
 def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
     with demo.route(wing.title, f"/{wing.slug}", show_in_navbar=False):
         header(wing)
-        stage = Stage(elem_id="hs-stage", server_functions=[service.look_up])
-        mailbox = Mailbox()
+        scripts = f'<script src="./{script_address()}"></script>'
+        stage = Stage(elem_id="hs-stage", head=scripts, server_functions=[service.look_up])
+        mailbox, ticker = Mailbox(), Mailbox()  # letters of a stream must not push others out of the box
         intake = PictureDoor(
             sources=["upload", "webcam", "clipboard"],
             label="Your picture",
@@ -155,9 +156,13 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
             ("attribution", service.attribution),
             ("bundle", service.bundle),
             ("experiment", service.experiment),
+            ("ask", service.ask),
         ):
             asked = getattr(stage, name)(_asker(name, ask), None, [mailbox], trigger_mode="multiple", **model)
             asked.failure(None, None, None, js=lost(name), queue=False, api_visibility="private")
+        live = stage.live(_streamed, None, [ticker], trigger_mode="multiple", **quiet, **STREAMS)
+        live.failure(None, None, None, js=lost("stream"), queue=False, api_visibility="private")
+        stage.halt(_halted, None, None, trigger_mode="multiple", queue=False, **quiet)
         intake.input(_uploader(wing), [intake, stage], [stage, mailbox, intake], trigger_mode="always_last", **model)
 
 
@@ -192,6 +197,31 @@ def _asked_run(event: gr.EventData) -> tuple[Any, Any]:
     )
 
 
+STREAMS: dict[str, Any] = {"concurrency_id": runtime.STREAM_QUEUE, "concurrency_limit": runtime.STREAM_WORKERS}
+
+
+def _streamed(event: gr.EventData) -> Iterator[str]:
+    """Every answer of a stream as a letter to the stage. Gradio closes the generator when the visitor leaves."""
+    data = _data(event)
+    run, request, token = data.get("run"), _number(data), data.get("token")
+    letters = service.stream(data, lambda: runtime.BELLS.rung(token))
+    try:
+        while True:
+            found, refusal = _guarded(lambda: next(letters, None))
+            if refusal is not None:
+                yield answer("refusal", request=request, of="stream", message=refusal)
+            if found is None:
+                return
+            yield answer("stream", run=run if isinstance(run, str) and run.isascii() else None, request=request, **found)
+    finally:
+        letters.close()
+
+
+def _halted(event: gr.EventData) -> None:
+    """The visitor wants a stream to end."""
+    runtime.BELLS.ring(_data(event).get("token"))
+
+
 def _asker(kind: str, ask: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[[gr.EventData], str]:
     def asked(event: gr.EventData) -> str:
         data = _data(event)
@@ -214,6 +244,8 @@ def _uploader(wing: Wing) -> Callable[[str | None, str | None], tuple[Any, Any, 
 
         def work() -> str:
             photo = read_image(path)
+            if not service.exhibit(slug).pictures:
+                raise BadRequest("this exhibit takes no picture")
             source = service.visitors(examples.shown_square(photo), photo.notes)
             return service.run(slug, source, service.exhibit(slug).controls.parse(settings))
 
@@ -265,9 +297,9 @@ def _capital(sentence: str) -> str:
 
 
 def _endpoint(exhibit: Exhibit) -> None:
-    """A named endpoint `/<slug>` whose parameters are the exhibit's controls."""
+    """A named endpoint `/<slug>` whose parameters are the exhibit's controls, and the picture where it takes one."""
 
-    def call(image: str, **controls: Any) -> dict[str, Any]:
+    def call(image: str | None, **controls: Any) -> dict[str, Any]:
         found, refusal = _guarded(lambda: service.answer_api(exhibit.slug, image, controls))
         if found is None:
             raise gr.Error(refusal or TOO_LONG, print_exception=False)
@@ -275,7 +307,9 @@ def _endpoint(exhibit: Exhibit) -> None:
 
     widgets = exhibit.controls.model_fields
     kinds = {name: _api_type(field.annotation) for name, field in widgets.items()}
-    parameters = [inspect.Parameter("image", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str, default=exhibit.example)]
+    parameters = []
+    if exhibit.pictures:
+        parameters.append(inspect.Parameter("image", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str, default=exhibit.example))
     parameters += [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kinds[name], default=field.default)
         for name, field in widgets.items()
@@ -283,16 +317,19 @@ def _endpoint(exhibit: Exhibit) -> None:
 
     def endpoint(*values: Any) -> dict[str, Any]:
         given = dict(zip([p.name for p in parameters], values, strict=False))
-        return call(given.pop("image"), **given)
+        return call(given.pop("image", None), **given)
 
     endpoint.__name__ = exhibit.slug
     endpoint.__signature__ = inspect.Signature(parameters, return_annotation=dict)  # type: ignore[attr-defined]
     endpoint.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": dict}
     lines = [f"    {name}: {field.description}" for name, field in widgets.items()]
-    endpoint.__doc__ = (
-        f"{exhibit.title}: {exhibit.idea}\n\nArgs:\n    image: name of a shipped example ({', '.join(examples.examples())}), "
-        "or the bytes of a PNG, JPEG, WebP, BMP or GIF picture in base64 (a data URI is fine), at most 8 MB.\n" + "\n".join(lines)
-    )
+    if exhibit.pictures:
+        lines = [
+            f"    image: name of a shipped example ({', '.join(examples.examples())}), "
+            "or the bytes of a PNG, JPEG, WebP, BMP or GIF picture in base64 (a data URI is fine), at most 8 MB.",
+            *lines,
+        ]
+    endpoint.__doc__ = f"{exhibit.title}: {exhibit.idea}\n\nArgs:\n" + "\n".join(lines)
     gr.api(
         endpoint,
         api_name=exhibit.slug,

@@ -773,7 +773,7 @@ def test_the_limits_of_a_public_page_are_set(app: Site) -> None:
     assert app.demo.allowed_paths == []
     assert app.demo._queue.max_size == 32
     model = {app.demo.fns[d["id"]].concurrency_id for d in config["dependencies"] if d["queue"]}
-    assert model == {runtime.MODEL_QUEUE}
+    assert model == {runtime.MODEL_QUEUE, runtime.STREAM_QUEUE}
     assert Image.MAX_IMAGE_PIXELS == 25_000_000
 
 

@@ -61,7 +61,8 @@ _CONNECT = """
 const listeners = [];
 const deliver = (event) => { for (const listener of listeners) listener(event.detail); };
 window.addEventListener('hyperscope:answer', deliver);
-const questions = ['run', 'cut', 'layout', 'attribution', 'bundle', 'experiment'];
+const questions = ['run', 'cut', 'layout', 'attribution', 'bundle', 'experiment', 'ask'];
+const others = { stream: 'live', stop: 'halt' }; // Gradio has a meaning of its own for the plain words
 const sent = {};
 window.addEventListener('hyperscope:lost', ({ detail: name }) => {
   const message = 'The server could not take this up: too many ask at once, or it is out of reach. Try again in a moment.';
@@ -70,9 +71,9 @@ window.addEventListener('hyperscope:lost', ({ detail: name }) => {
 const view = window.Hyperscope.mount(element.querySelector('.hs-host'), {
   live: true,
   ask: (name, data) => {
-    if (!questions.includes(name)) return;
+    if (!questions.includes(name) && !others[name]) return;
     sent[name] = data.request;
-    trigger(name, data);
+    trigger(others[name] || name, data);
   },
   lookup: (question) => server.look_up(question),
   onAnswer: (listener) => { listeners.push(listener); },

@@ -6,6 +6,7 @@
 
   /** How the present picture is named in a question: an example by name, the visitor's own by its run. */
   function presentImage(payload) {
+    if (!payload.picture) return null;
     const example = payload.examples.some((item) => item.name === payload.picture.name);
     return example ? { example: payload.picture.name } : { run: payload.run };
   }
@@ -25,7 +26,7 @@
   function expected(store) {
     if (!store.asking("run")) return store.payload;
     const { image, values } = drafts.get(store);
-    return { picture: { name: image.example }, controls: { values } };
+    return { picture: image && { name: image.example }, controls: { values } };
   }
 
   // -------------------------------------------------------------------------------------------------------- picture
@@ -34,10 +35,13 @@
     const list = HS.el("div", { class: "hs-examples", role: "group", "aria-label": "Example pictures" });
     const offline = HS.el("p", { class: "hs-hint" }, "A stored picture: other pictures and settings of the model need the live app.");
     offline.hidden = store.host.live;
+    const element = HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Picture"), list, HS.el("div", { "data-slot": "intake" }), offline);
     return {
-      element: HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Picture"), list, HS.el("div", { "data-slot": "intake" }), offline),
+      element,
       draw() {
         const { examples, picture } = store.payload;
+        element.hidden = picture === null;
+        if (picture === null) return;
         list.replaceChildren(
           ...examples.map((item) => {
             const image = HS.el("img", { src: item.thumb, alt: item.label, width: 48, height: 48 });
@@ -60,6 +64,7 @@
       return HS.inputs.range({ label, hint, value, min, max, step, onchange: send });
     }
     if (widget.kind === "switch") return HS.inputs.toggle({ label, hint, value, onchange: send });
+    if (widget.kind === "text") return HS.inputs.text({ label, hint, value, lines: widget.lines, placeholder: widget.placeholder, max: widget.max, onchange: send });
     return HS.inputs.choice({ label, hint, value, options: widget.options.map((o) => [o, String(o)]), onchange: send });
   }
 
@@ -145,23 +150,28 @@
       return made.get(layer.kind);
     }
 
+    const element = HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Look"), own, main, more);
     return {
-      element: HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Look"), own, main, more),
+      element,
       draw() {
         const { layer } = store;
         const mine = inputsOf(layer);
+        const onOwnStage = Boolean(HS.instrumentOf(layer).createStage);
         if (kind !== layer.kind) {
           own.replaceChildren(...Object.values(mine.main).map((input) => input.element));
           ownMore.replaceChildren(...Object.values(mine.more).map((input) => input.element));
           kind = layer.kind;
         }
-        const maps = HS.heatNames(layer);
+        const maps = onOwnStage ? [] : HS.heatNames(layer);
         common.heat.fill([["", "none"], ...maps.map((name) => [name, HS.heatTitle(name)])]);
         common.compare.fill(layerChoices(store));
         for (const [name, input] of Object.entries({ ...common, ...mine.inputs })) input.set(store.look[name]);
         common.heat.element.hidden = maps.length === 0;
         common.difference.element.hidden = store.look.compare === null || layer.kind !== "graph";
-        common.compare.element.hidden = store.layers.length < 2;
+        common.compare.element.hidden = store.layers.length < 2 || onOwnStage;
+        for (const name of ["grid", "seen"]) common[name].element.hidden = onOwnStage;
+        more.hidden = onOwnStage && ownMore.childElementCount === 0;
+        element.hidden = onOwnStage && own.childElementCount === 0 && more.hidden;
         mine.draw(mine.inputs);
       },
     };

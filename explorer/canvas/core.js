@@ -25,6 +25,10 @@
  *   .ask(name, data)                sends a question to the page; returns its request number, null without a server
  *   .onAnswer(kind, fn)             fn(answer, request) for the newest request of that kind; kind "refusal" gets
  *                                   {name, message}; returns unsubscribe. Arrays inside answers are decoded
+ *                                   ask("ask", {question, …}): a question of the exhibit's own; the answer has {question, result}.
+ *                                   ask("stream", {question, …}): many answers {question, frame, result, done}; the last has
+ *                                   done true, the last result again and reason "end", "stopped" or "time"
+ *   .stop()                         ends the stream under way
  *   .lookup(question)               Promise of a small answer (arrays decoded), null where there is no server
  *   .prediction                     that of the payload, or of the chosen layer's own network (extras.predictions)
  *   .landed(request)                a request was answered by another way (a run answers with a payload)
@@ -258,10 +262,18 @@ const HS = {};
     const away = new Map(); // name → request that the server has and has not answered
     const held = new Map(); // name → the newest question, which goes out after that answer
     const listeners = new Map(); // kind → Set of functions
+    const tokens = {}; // request of a stream → the name under which the server can be told to stop it
 
     function send(name, data) {
       away.set(name, data.request);
+      if (name === "stream") data.token = tokens[data.request] = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("");
       host.ask(name, data);
+    }
+
+    /** The server ends the stream under way before its next answer. */
+    function stop() {
+      held.delete("stream");
+      if (away.has("stream")) host.ask("stop", { token: tokens[away.get("stream")] });
     }
 
     /** The answer of a request is here, wanted or not; the question that waited for it goes out. */
@@ -281,17 +293,18 @@ const HS = {};
       } catch {
         answer = { kind: "refusal", request: raw && raw.request, message: "The answer could not be read. Try again." };
       }
-      if (answer) landed(answer.request);
+      const more = answer && answer.kind === "stream" && !answer.done;
+      if (answer && !more) landed(answer.request);
       if (!answer || (answer.run && answer.run !== store.payload.run && answer.kind !== "refusal")) return;
       const name = answer.kind === "refusal" ? names.get(answer.request) : answer.kind;
       if (answer.request != null && newest.get(name) !== answer.request) return;
-      if (answer.request != null) names.delete(answer.request);
+      if (answer.request != null && !more) names.delete(answer.request);
       const message = answer.kind === "refusal" ? { ...answer, name } : answer;
       for (const fn of listeners.get(answer.kind) || []) fn(message, answer.request);
       store.touch("answer");
     }
 
-    const stop = host.onAnswer ? host.onAnswer(receive) : null;
+    const deaf = host.onAnswer ? host.onAnswer(receive) : null;
     return {
       ask(name, data) {
         if (!host.ask || !host.live) return null;
@@ -299,8 +312,9 @@ const HS = {};
         newest.set(name, ++count);
         names.set(count, name);
         const { exhibit, run, picture, controls } = store.payload;
-        const about = { exhibit: exhibit.slug, run, image: { example: picture.name }, controls: controls.values };
+        const about = { exhibit: exhibit.slug, run, image: picture && { example: picture.name }, controls: controls.values };
         const question = { ...about, request: count, ...data };
+        if (name === "stream") stop();
         if (away.has(name)) held.set(name, question);
         else send(name, question);
         store.touch("answer");
@@ -323,7 +337,11 @@ const HS = {};
         const answer = host.live && host.lookup ? host.lookup({ run: store.payload.run, ...question }) : null;
         return answer && answer.then((value) => decodeDeep(typeof value === "string" ? JSON.parse(value) : value, "answer"));
       },
-      close: () => typeof stop === "function" && stop(),
+      stop,
+      close() {
+        stop();
+        if (typeof deaf === "function") deaf();
+      },
     };
   }
 
@@ -469,6 +487,7 @@ const HS = {};
         graphs = new Map();
         store.hover = store.hoverEdge = null;
         store.cutList.clear();
+        store.stop();
         const sameGrid = before.layers[anchor.layer] && next.layers[anchor.layer] && String(before.layers[anchor.layer].grid) === String(next.layers[anchor.layer].grid);
         if (!sameGrid) anchor = { layer: 0, pins: [] };
         look = fitLook(look, next.layers);

@@ -7,7 +7,7 @@
 
   /** Patch colours of a layer as a picture of one pixel per patch. */
   function mosaic(layer) {
-    const [rows, cols] = layer.grid;
+    const [rows, cols] = layer.grid || [1, 1];
     const canvas = HS.el("canvas");
     [canvas.width, canvas.height] = [cols, rows];
     const pixels = new ImageData(cols, rows);

@@ -60,6 +60,39 @@
     return { element, set, fill };
   }
 
+  /**
+   * A text of one or several lines; it counts when the field is left, or with Enter (several lines: Ctrl+Enter).
+   * @param options {label, hint, value, lines, placeholder, max, onchange}
+   */
+  function text(options) {
+    const id = nextId();
+    const { lines = 1, placeholder = "", max } = options;
+    let known = options.value;
+    const tell = () => {
+      if (field.value === known) return;
+      known = field.value;
+      options.onchange(known);
+    };
+    const onkeydown = (event) => {
+      if (event.key !== "Enter" || (lines > 1 && !event.ctrlKey && !event.metaKey)) return;
+      event.preventDefault();
+      tell();
+    };
+    const common = { id, placeholder, maxlength: max, spellcheck: "false", autocomplete: "off", "aria-describedby": options.hint ? `${id}-hint` : null, onchange: tell, onkeydown };
+    const field = lines > 1 ? HS.el("textarea", { ...common, rows: lines }) : HS.el("input", { ...common, type: "text" });
+    field.value = known;
+    const element = HS.el("div", { class: "hs-field hs-field-text" }, HS.el("label", { for: id }, options.label), field, described(id, options.hint));
+    return {
+      element,
+      /** What is being typed stays. */
+      set(value) {
+        if (value === known) return;
+        known = value;
+        if (document.activeElement !== field) field.value = value;
+      },
+    };
+  }
+
   /** On or off. @param options {label, hint, value, onchange} */
   function toggle(options) {
     const id = nextId();
@@ -84,5 +117,5 @@
     return { element, set };
   }
 
-  Object.assign(HS, { inputs: { range, choice, toggle, segments } });
+  Object.assign(HS, { inputs: { range, choice, text, toggle, segments } });
 })();

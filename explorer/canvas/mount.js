@@ -140,6 +140,29 @@
     };
   }
 
+  /** The large drawing: the picture, or what the instrument of the present layer puts in its place. */
+  function createStages(element, store, hooks) {
+    let make = null;
+    let stage = null;
+    function present() {
+      const wanted = HS.instrumentOf(store.layer).createStage || HS.createPicture;
+      if (wanted === make) return stage;
+      if (stage) stage.destroy();
+      element.replaceChildren();
+      element.classList.remove("hs-two");
+      make = wanted;
+      stage = make(element, store, hooks);
+      stage.draw(new Set(["payload", "layer", "pins", "rule", "size"]));
+      return stage;
+    }
+    present();
+    return {
+      draw: (changed) => present().draw(changed),
+      paint: (ctx, width, height) => present().paint(ctx, width, height),
+      destroy: () => stage.destroy(),
+    };
+  }
+
   function sheetButton(root, controls) {
     const set = (open) => {
       root.classList.toggle("hs-sheet-open", open);
@@ -169,8 +192,7 @@
     root.append(frame);
 
     const story = HS.createStory(parts.story, store, highlight);
-    const createStage = HS.instrumentOf(store.layer).createStage || HS.createPicture;
-    const picture = createStage(stage, store, { story: story.go });
+    const picture = createStages(stage, store, { story: story.go });
     const tabs = HS.createTabs(parts.panel, store);
     head.append(HS.el("div", { class: "hs-actions" }, ...HS.createTakeHome(root, store, picture, messages.tell)));
     const views = [

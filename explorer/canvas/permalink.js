@@ -50,13 +50,14 @@
   async function permalink(store) {
     const { exhibit, picture, controls } = store.payload;
     const defaults = Object.fromEntries(controls.widgets.map((w) => [w.name, w.value]));
-    const s = await pack({ i: picture.name, c: changed(controls.values, defaults), l: changed(store.look, HS.defaultLook()) });
+    const s = await pack({ i: picture ? picture.name : null, c: changed(controls.values, defaults), l: changed(store.look, HS.defaultLook()) });
     const address = new URL(window.location.href);
     address.search = `?exhibit=${encodeURIComponent(exhibit.slug)}&s=${s}`;
     address.hash = "";
     return address.href;
   }
 
+  const MAX_TYPED = 65536;
   const plain = (value) => typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value)) || (typeof value === "string" && value.length <= 60);
 
   /**
@@ -77,7 +78,7 @@
     if (!state || state.v !== 1) return { ...nothing, notices: ["This link comes from another version. The exhibit opens as usual."] };
     const { look, faults } = HS.cleanLook(state.l);
     const controls = state.c && typeof state.c === "object" && !Array.isArray(state.c) ? state.c : {};
-    const kept = Object.fromEntries(Object.entries(controls).filter(([, value]) => plain(value)));
+    const kept = Object.fromEntries(Object.entries(controls).filter(([, value]) => plain(value) || (typeof value === "string" && value.length <= MAX_TYPED)));
     const notices = faults.length ? [`A part of this link could not be used and stands at its default: ${faults.join(", ")}.`] : [];
     return { image: plain(state.i) ? String(state.i) : null, controls: kept, look, notices };
   }

@@ -8,7 +8,7 @@
   function runNeeded(step, payload) {
     const { image, controls = {} } = step.state || {};
     const needed = {};
-    if (image && image !== payload.picture.name) needed.image = { example: image };
+    if (image && payload.picture && image !== payload.picture.name) needed.image = { example: image };
     const changed = Object.entries(controls).filter(([name, value]) => !same(payload.controls.values[name], value));
     if (changed.length) needed.controls = Object.fromEntries(changed);
     return Object.keys(needed).length ? needed : null;

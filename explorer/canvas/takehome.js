@@ -86,7 +86,7 @@
         y += LINE;
       }
     };
-    words(`${exhibit.title} · ${picture.name} · ${exhibit.paper.title || ""}`, "--hs-ink");
+    words([exhibit.title, picture && picture.name, exhibit.paper.title].filter(Boolean).join(" · "), "--hs-ink");
     const sentence = HS.instrumentOf(store.layer).sentence(store);
     if (sentence) words(sentence[0].toUpperCase() + sentence.slice(1), "--hs-ink");
     const ink = HS.theme(element, "--hs-muted");
@@ -194,7 +194,10 @@
    * @param tell fn(text) shows a short remark to the visitor
    */
   function createTakeHome(element, store, picture, tell) {
-    const name = (ending) => `${store.payload.exhibit.slug}-${store.payload.picture.name}-layer${store.look.layer + 1}.${ending}`;
+    const name = (ending) => {
+      const { exhibit, picture } = store.payload;
+      return `${[exhibit.slug, picture && picture.name, `layer${store.look.layer + 1}`].filter(Boolean).join("-")}.${ending}`;
+    };
     const makers = [
       ["Picture (PNG)", async () => save(name("png"), "image/png", await pngOf(store, picture, element))],
       ["Picture with edges (SVG)", () => save(name("svg"), "image/svg+xml", svgOf(store, picture, element))],
@@ -216,7 +219,8 @@
 
     async function copyLink() {
       const address = await store.permalink();
-      const own = !store.payload.examples.some((item) => item.name === store.payload.picture.name);
+      const { examples, picture: looked } = store.payload;
+      const own = looked && !examples.some((item) => item.name === looked.name);
       const remark = own ? " Your picture stays with you: the link opens with an example." : "";
       try {
         await navigator.clipboard.writeText(address);

@@ -25,7 +25,11 @@ class View:
         payload: (structures of the layer by role, picture on show uint8 [S, S, 3]) → the instrument's part of the layer.
         numbers: structure → what the API says of it, ready for JSON.
         marks: (structure, look, colour, place) → SVG elements on the gallery card; `place` takes (patch, grid) to (x, y).
+            Where there is no picture, the marks choose their own places on 320 × 200.
         amount: structure → how much of it there is and in what: an intervention is told as "12 of 96 edges fewer".
+        figure: (structures of the layer by role, picture on show, title) → a matplotlib figure to take home; None where patch
+            graphs have theirs already.
+        files: structure → further files to take home, in a format of the field, by name.
     """
 
     structure: type[Structure]
@@ -35,3 +39,5 @@ class View:
     numbers: Callable[[Any], dict[str, Any]]
     marks: Callable[[Any, Mapping[str, Any], str, Place], str]
     amount: Callable[[Any], tuple[int, str]]
+    figure: Callable[[Structures, np.ndarray, str], Any] | None = None
+    files: Callable[[Any], Mapping[str, bytes]] = lambda structure: {}

@@ -218,11 +218,39 @@ test("only the newest question of a kind is answered; refusals name their questi
   assert.equal(asked[0][1].run, "r1");
 });
 
+test("a stream answers many times; it is stopped by name, by the next stream and by a new payload", () => {
+  let answer;
+  const asked = [];
+  const store = storeOf([nearestLayer()], { live: true, ask: (name, data) => asked.push([name, data]), onAnswer: (fn) => (answer = fn) });
+  const got = [];
+  store.onAnswer("stream", (a) => got.push(a.done ? a.reason : a.result));
+  store.stop();
+  assert.equal(asked.length, 0, "nothing to stop");
+  const first = store.ask("stream", { question: "train" });
+  const { token } = asked[0][1];
+  assert.match(token, /^[0-9a-f]{16,32}$/);
+  answer({ kind: "stream", run: "r1", request: first, frame: 0, result: 1, done: false });
+  answer({ kind: "stream", run: "r1", request: first, frame: 1, result: 2, done: false });
+  assert.ok(store.asking("stream"));
+  store.stop();
+  assert.deepEqual(asked[1], ["stop", { token }]);
+  const second = store.ask("stream", { question: "train" });
+  assert.equal(asked.filter(([name]) => name === "stream").length, 1, "the next waits for the end of the first");
+  answer({ kind: "stream", run: "r1", request: first, frame: 2, result: 2, done: true, reason: "stopped" });
+  assert.equal(asked[asked.length - 1][1].request, second);
+  assert.notEqual(asked[asked.length - 1][1].token, token);
+  store.load(HS.decode(payloadOf([nearestLayer()])));
+  assert.deepEqual(asked[asked.length - 1], ["stop", { token: asked[asked.length - 2][1].token }]);
+  answer({ kind: "stream", run: "r1", request: second, frame: 0, result: 2, done: true, reason: "end" });
+  assert.ok(!store.asking("stream"));
+  assert.deepEqual(got, [1, 2, "end"]);
+});
+
 test("permalink: round trip, unknown fields dropped, bad values at their default with a notice", async () => {
-  const state = { i: "cat", c: { k: 5, evil: {} }, l: { layer: 3, pins: [4, 5], rule: { k: 7, x: 1 }, colour: "rainbow", nonsense: 1 } };
+  const state = { i: "cat", c: { k: 5, evil: {}, graph: `0-1\n${"1-2 ".repeat(40)}` }, l: { layer: 3, pins: [4, 5], rule: { k: 7, x: 1 }, colour: "rainbow", nonsense: 1 } };
   const read = await HS.readPermalink(await HS.packState(state));
   assert.equal(read.image, "cat");
-  assert.deepEqual(read.controls, { k: 5 });
+  assert.deepEqual(read.controls, { k: 5, graph: `0-1\n${"1-2 ".repeat(40)}` }, "typed texts may be long");
   assert.deepEqual(read.look, { layer: 3, pins: [4, 5], rule: { k: 7 } });
   assert.match(read.notices[0], /colour/);
 });
