@@ -537,3 +537,19 @@ def test_a_repeated_seed_is_told_in_the_card_of_the_first_and_does_not_ship(tmp_
     assert card["recipe"]["extra_weight"] == 0.3
     assert card["command"] == "python -m training.soft_hyperedges --data-dir DIR --epochs 1 --seed 0 softvit_diverse"
     assert soft_hyperedges.split("softvit_dense_s2") == ("softvit_dense", 2)
+
+
+def test_the_matrices_of_a_gentle_module_are_left_to_adamw() -> None:
+    """Muon's steps are as long whatever the gradient; a vanishing gradient shows which of the two takes a matrix further."""
+    torch.manual_seed(0)
+    for gentle in ("", "1"):
+        model = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16))
+        first, second = (layer.weight.detach().clone() for layer in model)
+        optimiser = MatrixOptimiser(model, Recipe(epochs=1, gentle=gentle, gentle_rate=1e-4))
+        (1e-3 * model(torch.randn(4, 16)).square().mean()).backward()
+        optimiser.step(1.0)
+        assert all(p.grad is None for p in model.parameters())
+        steps = [(layer.weight - before).norm().item() for layer, before in zip(model, (first, second), strict=True)]
+        assert steps[0] > 0.02
+        assert (steps[1] < 0.002) == (gentle == "1")
+        optimiser.restore(optimiser.state())

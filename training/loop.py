@@ -25,7 +25,15 @@ from training.data import Pictures, augmented, normalised
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained how. `side` is the input size in pixels; `extra_weight` multiplies the loss besides the labels' (see `train`)."""
+    """What is trained how.
+
+    Attributes:
+        side: input size in pixels.
+        extra_weight: multiplies the loss besides the labels' (see `train`).
+        gentle: the module whose matrices AdamW trains with `gentle_rate` instead of Muon. Muon's steps have the same length whatever
+            the gradient says, so that the products of two of its matrices (queries and prototypes) grow until a softmax over them is
+            a needle; "" for none.
+    """
 
     epochs: int
     batch: int = 128
@@ -37,17 +45,22 @@ class Recipe:
     warm_up: float = 0.1
     seed: int = 0
     extra_weight: float = 0.0
+    gentle: str = ""
+    gentle_rate: float = 0.0005
 
 
 class MatrixOptimiser:
-    """Muon for every convolution and matrix (seen as outputs × the rest), AdamW for the remaining vectors.
+    """Muon for every convolution and matrix (seen as outputs × the rest), AdamW for the remaining vectors and the recipe's `gentle` module.
 
     Muon orthogonalises each momentum matrix (K. Jordan and others, 2024). `torch.optim.Muon` takes 2-D parameters only,
     so it is given 2-D parameters that share their memory with the convolutions.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
-        trained = [p for p in model.parameters() if p.requires_grad]
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        gentle = [p for name, p in named if recipe.gentle and name.startswith(f"{recipe.gentle}.")]
+        apart = {id(p) for p in gentle}
+        trained = [p for _, p in named if id(p) not in apart]
         self.matrices = [p for p in trained if p.ndim >= 2 and p.shape[0] > 1 and p[0].numel() > 9]
         seen = {id(p) for p in self.matrices}
         self.flat = [nn.Parameter(p.data.view(p.shape[0], -1)) for p in self.matrices]
@@ -57,6 +70,9 @@ class MatrixOptimiser:
             torch.optim.AdamW(others, lr=recipe.other_rate, weight_decay=0.0, betas=(0.9, 0.99)),
         ]
         self.rates = [recipe.matrix_rate, recipe.other_rate]
+        if gentle:
+            self.parts.append(torch.optim.AdamW(gentle, lr=recipe.gentle_rate, weight_decay=recipe.weight_decay))
+            self.rates.append(recipe.gentle_rate)
 
     def step(self, factor: float) -> None:
         """One step with both learning rates multiplied by `factor`; gradients are cleared."""
@@ -65,9 +81,8 @@ class MatrixOptimiser:
         for part, rate in zip(self.parts, self.rates, strict=True):
             part.param_groups[0]["lr"] = rate * factor
             part.step()
-        for group in self.parts[1].param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+        for part in self.parts[1:]:
+            part.zero_grad()
         for parameter in self.matrices:
             parameter.grad = None
 

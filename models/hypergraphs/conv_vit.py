@@ -55,7 +55,7 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module,
 
 
 class ConvViT(ViT):
-    """The ViT with a convolutional stem. The head reads the mean of all tokens, so that every patch's message counts.
+    """The ViT with a convolutional stem and a norm after the last block. The head reads the mean of all tokens, so that every patch's message counts.
 
     Args:
         hypergraph: as in ViT; None for the plain host.
@@ -66,6 +66,8 @@ class ConvViT(ViT):
         settings = {**HOST, "patch_size": STRIDE, "dropout": 0.0, "emb_dropout": 0.0, "pool": "mean", **host}
         super().__init__(num_classes=num_classes, hypergraph=hypergraph, **settings)
         self.to_patch_embedding = ConvStem(settings["dim"])
+        # pre-norm blocks leave long tokens; their products with the prototypes would make a needle of every softmax
+        self.transformer.layers.append(nn.LayerNorm(settings["dim"]))
         for table in (self.pos_embedding, self.cls_token):  # as large as released (1), they would drown the first tokens
             nn.init.trunc_normal_(table, std=0.02)
 
