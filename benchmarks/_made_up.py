@@ -126,7 +126,7 @@ def _nearest(
     kept = np.zeros(order.shape, int)
     kept[:, :k] = 1
     rule = {"name": "nearest", "k": k, "dilation": 1}
-    share = np.random.default_rng(seed).integers(1, 80, order.shape)
+    share = np.random.default_rng(seed).integers(1, 80, order.shape) * kept  # only an edge wins channels
     return _layer(name, grid, key_grid, rule, order, kept, np.take_along_axis(distance, order, 1), targets, share)
 
 
@@ -141,7 +141,7 @@ def _threshold(name: str, colours: np.ndarray, grid: tuple[int, int], step: int)
     rule = {"name": "axial-threshold", "step": step, "multiplier": 0.5, "mean": mean, "std": deviation, "p": 1}
     kept = distance.astype(np.float32) < np.float32(mean - 0.5 * deviation)
     layer = _layer(name, grid, grid, rule, order, kept, distance, colours, None)
-    return {**layer, "sample": pack(distance.ravel()[:2048], "f32")}
+    return {**layer, "sample": pack_scaled(distance.ravel()[:2048])}
 
 
 def _layer(
@@ -167,7 +167,7 @@ def _layer(
         "rule": rule,
         "candidates": pack(candidates, "u8" if key_grid[0] * key_grid[1] <= 256 else "u16"),
         "kept": pack(kept, "u8"),
-        "distance": pack_scaled(distance, bits=12, sorted_rows=True) if rule["name"] == "nearest" else pack(distance, "f32"),
+        "distance": pack_scaled(distance, bits=12, sorted_rows=True) if rule["name"] == "nearest" else pack_scaled(distance),
         "position": None,
         "share": None if share is None else pack(share, "u8"),
         "sample": None,

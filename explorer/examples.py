@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,11 @@ THUMB = 48  # of the small one in the list of examples
 
 @dataclass(frozen=True)
 class Example:
-    """A shipped picture: name (also in links), label, licence and where it came from."""
+    """A shipped picture: name (also in links), label, licence and where it came from.
+
+    `exhibits` are the only ones whose pages offer it (any page may be asked to show it); none named: all do. `segments` name what the
+    numbers of the mask stand for, from 1.
+    """
 
     name: str
     label: str
@@ -28,6 +33,8 @@ class Example:
     credit: str
     source: str
     mask: str | None = None
+    exhibits: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -35,7 +42,14 @@ def examples() -> dict[str, Example]:
     """All shipped pictures by name, in display order."""
     listed = json.loads((FOLDER / "credits.json").read_text(encoding="utf-8"))
     fields = Example.__dataclass_fields__
-    return {row["name"]: Example(**{k: v for k, v in row.items() if k in fields}) for row in listed}
+    rows: list[dict[str, Any]] = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in fields} for row in listed]
+    return {row["name"]: Example(**row) for row in rows}
+
+
+def offered(slug: str | None = None) -> list[Example]:
+    """The pictures that the page of an exhibit offers, its own first; without a slug those that every page offers."""
+    shared = [one for one in examples().values() if not one.exhibits]
+    return [one for one in examples().values() if slug in one.exhibits] + shared
 
 
 @lru_cache(maxsize=32)

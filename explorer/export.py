@@ -4,6 +4,7 @@ write(scene, exhibit, controls, "out")        a folder
 bundle(scene, exhibit, controls)              the same as the bytes of a zip file
 
 layers/       what else a kind of layer is taken home as (its view says which)
+generated/    weights that a hypernetwork made, by parameter name (safetensors)
 figures/      every layer over the picture, all layers at a glance, the threshold of DAGC; PNG and SVG
 interactive.html                              the page without a server
 structures.npz, structures.json               every tensor; what each is, with shape and unit
@@ -30,7 +31,7 @@ from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Layer,
 from explorer.views import view_of
 from explorer.views.edges import Edges, edges, positions
 from explorer.views.patch_graph import rule_payload
-from models.structures import PatchGraph, Structure
+from models.structures import GeneratedWeights, PatchGraph, Structure
 
 UNITS = {
     "distance": "the rule's own distance; nearest-neighbour rules: squared distance of unit-length features (plus position term)",
@@ -149,6 +150,9 @@ def contents(
         if found_view := view_of(layer.structures):
             for name, data in found_view[0].files(found_view[1]).items():
                 yield f"layers/layer_{i:02d}/{name}", data
+        for structure in layer.structures.values():
+            if isinstance(structure, GeneratedWeights):
+                yield f"generated/layer_{i:02d}.safetensors", _safetensors(structure)
     yield "interactive.html", _interactive(view).encode()
     yield from _figures(view)
 
@@ -303,6 +307,12 @@ def _npz(arrays: Mapping[str, Any]) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     return stream.getvalue()
+
+
+def _safetensors(generated: GeneratedWeights) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: tensor.contiguous() for name, tensor in generated.weights.items()})
 
 
 def _png(pixels: np.ndarray) -> bytes:

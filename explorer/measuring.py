@@ -100,7 +100,7 @@ def masked_pictures(data_dir: Path | None = None) -> list[Masked]:
 
 @lru_cache(maxsize=1)
 def _shipped() -> tuple[Masked, ...]:
-    found = ((name, examples.mask(name)) for name in examples.examples())
+    found = ((one.name, examples.mask(one.name)) for one in examples.offered())
     return tuple(Masked(name, examples.picture(name), mask) for name, mask in found if mask is not None)
 
 

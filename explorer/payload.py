@@ -51,10 +51,10 @@ def build(
         "request": request,
         "picture": _picture(scene, image) if exhibit.pictures else None,
         "examples": [
-            {"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.examples().values() if exhibit.pictures
+            {"name": e.name, "label": e.label, "thumb": examples.thumb(e.name)} for e in examples.offered(exhibit.slug) if exhibit.pictures
         ],
         "controls": {"widgets": exhibit.controls.widgets(), "values": controls.model_dump()},
-        "layers": _colours_once([_layer(layer, scene) for layer in scene.layers]),
+        "layers": _nodes_once(_colours_once([_layer(layer, scene) for layer in scene.layers])),
         "measures": pack_json(plain(_measures(scene))),
         "prediction": [[name, round(p, 6)] for name, p in scene.prediction],
         "segments": _segments(scene),
@@ -97,6 +97,17 @@ def _colours_once(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
             body["colour"] = None
         elif body.get("colour") is not None:
             seen.add(grid)
+    return layers
+
+
+def _nodes_once(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Points of one tree have the same nodes on every layer: only the first of them carries them."""
+    told: list[Any] = []
+    for disk in (body["disk"] for body in layers if "disk" in body):
+        if disk["nodes"] in told:
+            disk["nodes"] = None
+        else:
+            told.append(disk["nodes"])
     return layers
 
 

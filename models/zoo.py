@@ -140,6 +140,9 @@ def _official() -> dict[str, Entry]:
     for package, statistics in ((vig, HALF), (mobilevig, IMAGENET), (greedyvig, IMAGENET)):
         for name in package.CONFIGURATIONS:
             entries[name] = Entry(f"{package.__name__}.build", {"name": name}, Preparation(224, *statistics), published=True)
+    plain = Preparation(640, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    for name in ("yolov13n", "yolov13s", "yolov13l", "yolov13x"):
+        entries[name] = Entry("models.hypergraphs.yolov13.build", {"name": name}, plain, published=True)
     return entries
 
 
@@ -267,8 +270,8 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
         weights: a checkpoint in the published format. `trusted` allows .pt/.pth files beside .safetensors. Without it
             the shipped weights are taken, or for a published configuration the file of this name in the folder that the
             environment variable HYPERSCOPE_WEIGHTS names (its owner is trusted). The classes of a checkpoint are named by
-            `<name>.labels.json` or `labels.json` beside it (a list, or a mapping from number to name); those with 1000
-            classes and neither file are named as in ImageNet-1k.
+            `<name>.labels.json` or `labels.json` beside it (a list, or a mapping from number to name); those with 1000 (80)
+            classes and neither file are named as in ImageNet-1k (COCO).
 
     Raises:
         KeyError: no such name.
@@ -293,8 +296,8 @@ def load(name: str, weights: str | Path | None = None, *, trusted: bool = False)
         load_strict(model, state)
     model.eval().requires_grad_(False)
     labels = tuple(card.get("labels", ()))
-    if path is not None and "num_classes" in changes:
-        labels = _labels(path.parent, name, changes["num_classes"])
+    if path is not None and (count := changes.get("num_classes", changes.get("nc"))):
+        labels = _labels(path.parent, name, count)
     return Loaded(name, model, entry.preparation, labels, path is not None, card)
 
 
@@ -302,7 +305,8 @@ def _labels(folder: Path, name: str, count: int) -> tuple[str, ...]:
     """Names of the classes of a checkpoint that the user supplies; empty when nobody tells them."""
     own = next((path for path in (folder / f"{name}.labels.json", folder / "labels.json") if path.exists()), None)
     if own is None:
-        return tuple(json.loads((LABELS / "imagenet1k.json").read_text(encoding="utf-8"))["labels"]) if count == 1000 else ()
+        usual = {1000: "imagenet1k.json", 80: "coco80.json"}.get(count)
+        return tuple(json.loads((LABELS / usual).read_text(encoding="utf-8"))["labels"]) if usual else ()
     try:
         found = json.loads(own.read_text(encoding="utf-8"))
         listed = found if isinstance(found, list) else [found[str(i)] for i in range(len(found))]
@@ -323,6 +327,9 @@ def _own_checkpoint(name: str) -> Path | None:
 
 def _as_in(state: Mapping[str, Tensor], name: str) -> dict[str, Any]:
     """Settings that a checkpoint shows by itself: the number of classes, and whether a distillation head is there."""
+    if name.startswith("yolov13"):
+        head = "model.32.cv3.0.2.weight"  # the last class layer of the finest scale
+        return {"nc": state[head].shape[0]} if head in state else {}
     last = "prediction.4.weight" if "vig_" in name and name.split("_")[0] in ("vig", "pvig") else "head.weight"
     changes: dict[str, Any] = {"num_classes": state[last].shape[0]} if last in state else {}
     if last == "head.weight":

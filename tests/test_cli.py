@@ -150,7 +150,10 @@ BAD = {
     "out is a file": (["look", "vig", "--out", "{pictures}/one.png"], "cannot write to"),
     "no folder": (["folder", "vig", "{out}/none", "--out", "{out}/t.csv"], "not a folder"),
     "empty folder": (["folder", "vig", "{empty}", "--out", "{out}/t.csv"], "no file"),
-    "unknown measure": (["folder", "vig", "{pictures}", "--out", "{out}/t.csv", "--sort", "beauty"], "there is no measure named 'beauty'; there are "),
+    "unknown measure": (
+        ["folder", "vig", "{pictures}", "--out", "{out}/t.csv", "--sort", "beauty"],
+        "there is no measure named 'beauty'; there are ",
+    ),
     "table is a folder": (["folder", "mobilevig", "{pictures}", "--out", "{empty}"], "cannot write to"),
     "unknown slug of claims": (["claims", "vgi"], "there are vig, mobilevig"),
     "no masks": (["claims", "vig", "--data-dir", "{pictures}"], "no pictures with masks"),

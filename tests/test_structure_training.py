@@ -557,5 +557,9 @@ def test_a_fifth_of_the_edges_can_go_at_every_layer() -> None:
 def test_the_zoo_answers_with_the_classes_of_the_tasks() -> None:
     """models.zoo does not import the generators; the two lists must agree."""
     for task, asked in TASKS.items():
-        found = {entry.arguments["classes"] for name, entry in zoo.ENTRIES.items() if name.startswith(f"{task}_") and "classes" in entry.arguments}
+        found = {
+            entry.arguments["classes"]
+            for name, entry in zoo.ENTRIES.items()
+            if name.startswith(f"{task}_") and "classes" in entry.arguments
+        }
         assert found == {max(1, len(asked.classes))}, task

@@ -128,7 +128,7 @@ def test_patches_and_prototypes_lie_in_one_plane():
     together = np.concatenate([h.queries[0, 1:].numpy(), h.prototypes[0].numpy()])
     points, explained = pca(together)
     found = np.concatenate([unpack(plane["tokens"]), unpack(plane["prototypes"])])
-    assert np.allclose(found, points, atol=1e-5)
+    assert np.allclose(found, points, atol=np.ptp(points) / (2**12 - 1))  # patches travel in 12 bits
     assert plane["explained"] == pytest.approx(explained.tolist())
     moved = unpack(plane["prototypes"]) - unpack(plane["static"])
     axes = principal_axes(together)[1]

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import brotli
 import pytest
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -66,8 +67,9 @@ def test_others_get_it_as_it_is() -> None:
         Response(b"\x89PNG" + bytes(5000), media_type="image/png"),
         PlainTextResponse("words " * 1000, headers={"content-encoding": "br"}),
         JSONResponse(LONG, headers={"content-encoding": "br"}),
+        JSONResponse(LONG, headers={"cache-control": "no-cache, no-transform"}),
     ],
-    ids=["short", "refused", "picture", "other kind", "compressed before"],
+    ids=["short", "refused", "picture", "other kind", "compressed before", "not to be changed"],
 )
 def test_the_rest_is_left_alone(answer: Response) -> None:
     status, headers, pieces = asked(answer)
@@ -116,6 +118,9 @@ def test_the_scripts_are_a_file_that_browsers_keep() -> None:
     assert headers["content-type"].startswith("text/javascript")
     assert "immutable" in headers["cache-control"]
     assert asked(never, "/canvas-0000000000000000.js")[2] == [b"{}"]
+    _, headers, pieces = asked(never, f"/{wire.script_address()}", accepts="gzip, deflate, br")
+    assert headers["content-encoding"] == "br"
+    assert brotli.decompress(b"".join(pieces)).decode() == script()
 
 
 def test_pages_hold_still_from_the_first_paint() -> None:

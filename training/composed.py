@@ -78,7 +78,7 @@ def stocks(garments: str | Path, photos: Sequence[str | Path]) -> tuple[Stock, S
     Raises:
         FileNotFoundError: the garments or the photographs are not there; the message says what was looked for.
     """
-    train, test = (_garments(Path(garments).expanduser(), split) for split in ("train", "test"))
+    train, test = (tiles_of(Path(garments).expanduser(), split) for split in ("train", "test"))
     pictures = [picture for place in photos for picture in read_photos(place)]
     held_out = pictures[::HELD_OUT]
     seen = [picture for i, picture in enumerate(pictures) if i % HELD_OUT] or held_out
@@ -105,7 +105,8 @@ def _rgb(file: Path | io.BytesIO) -> np.ndarray:
     return np.asarray(image if scale >= 1 else image.resize((round(image.width * scale), round(image.height * scale))))
 
 
-def _garments(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def tiles_of(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Garments of Fashion-MNIST's "train" or "test" split, uint8 [n, 28, 28], and their index into CLASSES, [n]."""
     merged = np.array(OF_FASHION)
     if (folder / "labels.npz").exists():
         mosaic = np.asarray(Image.open(folder / f"{split}.png").convert("L"))

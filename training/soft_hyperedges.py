@@ -66,7 +66,9 @@ def main() -> None:
     for name in args.names:
         base, offset = split(name)
         weight, extra = EXTRA.get(base, (0.0, None))
-        recipe = Recipe(epochs=args.epochs, seed=args.seed + offset, extra_weight=weight, gentle="" if base == "softvit_plain" else "soft_hgnn")
+        recipe = Recipe(
+            epochs=args.epochs, seed=args.seed + offset, extra_weight=weight, gentle="" if base == "softvit_plain" else "soft_hgnn"
+        )
         torch.manual_seed(recipe.seed)
         model = zoo.build(base)
         result = train(name, model, train_set, test_set, recipe, args.runs, extra=extra)

@@ -10,7 +10,23 @@
   const LIT = "#FFFFFF";
   const ARC = "#FFB000";
 
-  const found = (store) => store.payload.extras.detections || { boxes: [], scores: [], labels: [] };
+  const NONE = { boxes: [], scores: [], labels: [] };
+  const cutAway = new WeakMap(); // store → what is found after the visitor's cut
+
+  const found = (store) => (store.look.boxes === "without" ? store.payload.extras.without : cutAway.get(store) || store.payload.extras.detections) || NONE;
+
+  /** Keep the boxes of the newest cut until another one, or another picture, comes. @returns a function that ends it */
+  function watch(store) {
+    const stops = [
+      store.onAnswer("cut", ({ detections }) => {
+        if (detections) cutAway.set(store, detections);
+      }),
+      store.subscribe((changed) => {
+        if ((changed.has("cuts") || changed.has("payload")) && cutAway.delete(store)) store.touch("answer");
+      }),
+    ];
+    return () => stops.forEach((stop) => stop());
+  }
 
   function rect(frame, [left, top, right, bottom]) {
     return [frame.x + left * frame.width, frame.y + top * frame.height, (right - left) * frame.width, (bottom - top) * frame.height];
@@ -59,9 +75,13 @@
     ctx.fillText(text, left + 4, top + 8.5);
   }
 
-  /** All boxes, thin; the least sure first, so that the surest lie on top. */
+  /** All boxes, thin; the least sure first, so that the surest lie on top. Beside them, dotted, those of the detector without hyperedges. */
   function paintAll(ctx, frame, store) {
     const { boxes } = found(store);
+    if (store.look.boxes === "both") {
+      ctx.setLineDash([5, 4]);
+      for (const box of (store.payload.extras.without || NONE).boxes) outline(ctx, frame, box, ARC, 1.5);
+    }
     ctx.setLineDash([]);
     boxes.forEach((_, back) => {
       const i = boxes.length - 1 - back;
@@ -97,5 +117,22 @@
     label(ctx, frame, boxes[i], words(store, i));
   }
 
-  HS.boxes = { paintAll, paintFocus, boxOf, partners };
+  /** What stands with the boxes: how many there are, and what the hyperedges changed. */
+  function legend(store) {
+    const { detections, without } = store.payload.extras;
+    if (!detections) return [];
+    const now = found(store).boxes.length;
+    const which = store.look.boxes === "without" ? " without hyperedges" : cutAway.has(store) ? " after the cut" : "";
+    const entries = [HS.legend.entry(HS.legend.sample("#8a94a6", "solid"), `${HS.plural(now, "box", "boxes")}${which}`)];
+    if (store.look.boxes === "both" && without) entries.push(HS.legend.entry(HS.legend.sample(ARC, "dashed"), `${without.boxes.length} without hyperedges`));
+    return entries;
+  }
+
+  /** Which boxes are drawn; null where there are none to choose from. */
+  const choice = (store, set) =>
+    store.payload.extras.without
+      ? HS.inputs.segments({ label: "Boxes", options: [["with", "with hyperedges"], ["without", "without"], ["both", "both"]], value: store.look.boxes, onchange: set("boxes") })
+      : null;
+
+  HS.boxes = { watch, legend, choice, paintAll, paintFocus, boxOf, partners };
 })();

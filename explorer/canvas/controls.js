@@ -65,7 +65,7 @@
     }
     if (widget.kind === "switch") return HS.inputs.toggle({ label, hint, value, onchange: send });
     if (widget.kind === "text") return HS.inputs.text({ label, hint, value, lines: widget.lines, placeholder: widget.placeholder, max: widget.max, onchange: send });
-    return HS.inputs.choice({ label, hint, value, options: widget.options.map((o) => [o, String(o)]), onchange: send });
+    return HS.inputs.choice({ label, hint, value, options: widget.options.map((o) => [o, (widget.words || {})[o] || String(o)]), onchange: send });
   }
 
   /** True when the instrument draws this setting, because it answers it in the browser. */

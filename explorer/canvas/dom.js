@@ -18,6 +18,21 @@
     return node;
   }
 
+  /**
+   * Text that changes while a pointer moves: the text node is kept and only its words are exchanged, for which the browser
+   * need not compute styles anew. `node` holds nothing but text.
+   */
+  function write(node, text) {
+    const words = node.firstChild;
+    if (!words) node.textContent = text;
+    else if (words.data !== text) words.data = text;
+  }
+
+  /** Hide or show, touching the element only when that changes something. */
+  function hide(element, hidden) {
+    if (element.hidden !== hidden) element.hidden = hidden;
+  }
+
   /** Canvas sized to its CSS box times devicePixelRatio (at most 2), ready to draw in CSS pixels. */
   function fitCanvas(canvas, width, height) {
     const ratio = Math.min(2, window.devicePixelRatio || 1);
@@ -102,10 +117,11 @@
   /** The name of a layer without its particulars: "Block 1 · 16 × 16" → "Block 1". */
   const shortLabel = (layer) => layer.label.split(" · ")[0];
 
-  const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+  const thousands = new Intl.NumberFormat("en"); // made once: toLocaleString makes one at every call
+  const plural = (count, one, many = `${one}s`) => `${thousands.format(count)} ${count === 1 ? one : many}`;
 
   /** Value of a theme variable, e.g. HS.theme(el, "--hs-ink"), for drawing on a canvas. */
   const theme = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
-  Object.assign(HS, { el, fitCanvas, perFrame, atMostEvery, calm, place, show, percent, plural, shortLabel, theme });
+  Object.assign(HS, { el, write, hide, fitCanvas, perFrame, atMostEvery, calm, place, show, percent, plural, shortLabel, theme });
 })();

@@ -16,14 +16,20 @@
     return canvas;
   }
 
-  function paintThumb(ctx, store, index, picture) {
+  function paintThumb(ctx, store, index, picture, [x, y]) {
     const layer = store.layers[index];
     const frame = { x: 0, y: 0, width: SIDE, height: SIDE };
+    ctx.save();
+    ctx.translate(x, y);
+    ctx.beginPath();
+    ctx.roundRect(0, 0, SIDE, SIDE, 3);
+    ctx.clip();
     ctx.imageSmoothingEnabled = false;
     ctx.drawImage(picture, 0, 0, SIDE, SIDE);
     const heat = HS.heatOf(store, index, store.look.heat);
     if (heat) HS.drawHeat(ctx, frame, heat, 0.9);
     HS.instrumentOf(layer).thumb(ctx, frame, store, index);
+    ctx.restore();
   }
 
   /** @returns {{draw(changed), destroy()}} */
@@ -32,7 +38,11 @@
     const step = (by, text, label) =>
       HS.el("button", { type: "button", class: "hs-icon", "aria-label": label, title: label, onclick: () => go(store.look.layer + by) }, text);
     element.append(step(-1, "◀", "Previous layer  ["), strip, step(1, "▶", "Next layer  ]"));
+    // One canvas under all thumbnails: a browser pays for every canvas of a page at every frame.
+    const canvas = HS.el("canvas", { "aria-hidden": true });
     let thumbs = [];
+    let places = [];
+    let size = [0, 0];
 
     function go(layer) {
       if (layer >= 0 && layer < store.layers.length) store.set({ layer });
@@ -40,10 +50,10 @@
 
     function build() {
       thumbs = store.layers.map((layer, index) => {
-        const canvas = HS.el("canvas", { "aria-hidden": true });
+        const shot = HS.el("span", { class: "hs-film-shot", "aria-hidden": true });
         const mark = HS.el("span", { class: "hs-film-mark", "aria-hidden": true });
         const name = HS.el("span", { class: "hs-film-name" }, HS.shortLabel(layer));
-        const button = HS.el("button", { type: "button", class: "hs-film-thumb", title: layer.label, onclick: () => go(index) }, canvas, mark, name);
+        const button = HS.el("button", { type: "button", class: "hs-film-thumb", title: layer.label, onclick: () => go(index) }, shot, mark, name);
         button.addEventListener("keydown", (event) => {
           const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
           if (!by || !thumbs[index + by]) return;
@@ -51,17 +61,31 @@
           go(index + by);
           thumbs[index + by].button.focus();
         });
-        return { canvas, button, mark, picture: mosaic(layer) };
+        return { shot, button, mark, picture: mosaic(layer) };
       });
       strip.classList.toggle("hs-roomy", store.layers.length <= ROOMY);
-      strip.replaceChildren(...thumbs.map((thumb) => thumb.button));
+      strip.replaceChildren(canvas, ...thumbs.map((thumb) => thumb.button));
       element.hidden = store.layers.length < 2;
     }
 
     // The strip follows a moving pointer a little behind: the large picture answers first.
     const frame = HS.atMostEvery(120, () => {
-      thumbs.forEach(({ canvas, picture }, index) => paintThumb(HS.fitCanvas(canvas, SIDE, SIDE), store, index, picture));
+      if (size[0] === 0) return;
+      const ctx = HS.fitCanvas(canvas, ...size);
+      ctx.clearRect(0, 0, ...size);
+      thumbs.forEach(({ picture }, index) => places[index] && paintThumb(ctx, store, index, picture, places[index]));
     });
+
+    /** Where the thumbnails lie, read once the browser has laid them out. */
+    function measure() {
+      if (!strip.isConnected) return;
+      places = thumbs.map(({ button, shot }) => [button.offsetLeft + shot.offsetLeft, button.offsetTop + shot.offsetTop]);
+      const last = places[places.length - 1];
+      size = element.hidden || !last ? [0, 0] : [last[0] + SIDE, Math.max(...places.map(([, y]) => y)) + SIDE];
+      frame();
+    }
+    const observer = new ResizeObserver(measure);
+    observer.observe(strip);
 
     function markCurrent() {
       thumbs.forEach(({ button, mark }, index) => {
@@ -76,11 +100,17 @@
     build();
     return {
       draw(changed) {
-        if (changed.has("payload")) build();
+        if (changed.has("payload")) {
+          build();
+          requestAnimationFrame(measure);
+        }
         if (["payload", "layer", "compare", "size"].some((key) => changed.has(key))) markCurrent();
         frame();
       },
-      destroy: () => frame.stop(),
+      destroy() {
+        observer.disconnect();
+        frame.stop();
+      },
     };
   }
 

@@ -13,10 +13,14 @@
   const DISTANCE_BITS = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
   const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]; // of the code lengths of code lengths
   const LONGEST = 15;
+  const QUICK = 9; // bits; words up to this length, nearly all, are looked up at once
 
   const damaged = () => new RangeError("damaged data");
 
-  /** A canonical Huffman code from the lengths of its words: how many words of each length, and the symbols in order. */
+  /**
+   * A canonical Huffman code from the lengths of its words: how many words of each length, the symbols in order, and for
+   * the short words `quick`: the next bits of the data (lowest first) → symbol · 16 + length of its word, 0 for longer words.
+   */
   function huffman(lengths) {
     const counts = new Uint16Array(LONGEST + 1);
     for (const length of lengths) counts[length]++;
@@ -25,7 +29,25 @@
     for (let i = 1; i <= LONGEST; i++) starts[i + 1] = starts[i] + counts[i];
     const symbols = new Uint16Array(starts[LONGEST + 1]);
     lengths.forEach((length, symbol) => length && (symbols[starts[length]++] = symbol));
-    return { counts, symbols };
+    return { counts, symbols, quick: quickTable(counts, symbols) };
+  }
+
+  function quickTable(counts, symbols) {
+    const quick = new Uint16Array(1 << QUICK);
+    let code = 0;
+    let index = 0;
+    for (let length = 1; length <= QUICK; length++, code <<= 1) {
+      for (let i = 0; i < counts[length]; i++, code++, index++) {
+        for (let at = reversed(code, length); at < quick.length; at += 1 << length) quick[at] = (symbols[index] << 4) | length;
+      }
+    }
+    return quick;
+  }
+
+  function reversed(code, length) {
+    let back = 0;
+    for (let i = 0; i < length; i++) back |= ((code >> i) & 1) << (length - 1 - i);
+    return back;
   }
 
   const repeat = (count, value) => new Array(count).fill(value);
@@ -53,8 +75,23 @@
       return value;
     }
 
-    /** The next symbol: a word is recognised by its length, because the words of one length are consecutive numbers. */
-    function symbol({ counts, symbols }) {
+    /** The next symbol. A word that is too long for the table is recognised bit by bit: the words of one length are consecutive numbers. */
+    function symbol({ counts, symbols, quick }) {
+      while (count < QUICK && at < bytes.length) {
+        held |= bytes[at++] << count;
+        count += 8;
+      }
+      const found = quick[held & ((1 << QUICK) - 1)];
+      const size = found & 15;
+      if (size && size <= count) {
+        held >>>= size;
+        count -= size;
+        return found >> 4;
+      }
+      return longSymbol(counts, symbols);
+    }
+
+    function longSymbol(counts, symbols) {
       let code = 0;
       let first = 0;
       let index = 0;
@@ -78,7 +115,8 @@
     }
 
     function stored() {
-      held = count = 0; // the rest of the byte is padding
+      at -= count >> 3; // whole bytes that were read ahead; the rest of the last one is padding
+      held = count = 0;
       if (at + 4 > bytes.length) throw damaged();
       const size = bytes[at] | (bytes[at + 1] << 8);
       if (size !== (~(bytes[at + 2] | (bytes[at + 3] << 8)) & 0xffff) || at + 4 + size > bytes.length) throw damaged();

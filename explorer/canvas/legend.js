@@ -30,7 +30,9 @@
   /** @returns {{draw(changed), destroy()}} */
   function createLegend(element, store) {
     const keys = HS.el("div", { class: "hs-legend" });
-    const words = HS.el("p", { class: "hs-readout" });
+    const first = HS.el("span"); // the first word, which gets a capital letter
+    const rest = HS.el("span");
+    const words = HS.el("p", { class: "hs-readout" }, HS.el("span", {}, first, rest));
     const spoken = HS.el("p", { class: "hs-hidden", "aria-live": "polite" });
     element.append(words, keys, spoken);
     let timer = 0;
@@ -43,10 +45,13 @@
         }
         const { sentence, invitation } = HS.instrumentOf(store.layer);
         const text = sentence(store);
-        words.title = text;
-        words.textContent = text || invitation;
+        const shown = text || invitation;
+        const space = shown.search(/ |$/);
+        HS.write(first, shown.slice(0, space));
+        HS.write(rest, shown.slice(space));
         clearTimeout(timer);
         timer = setTimeout(() => {
+          words.title = text;
           if (spoken.textContent !== text) spoken.textContent = text;
         }, 250);
       },

@@ -73,7 +73,7 @@
       set(busy) {
         clearTimeout(timer);
         if (busy) timer = setTimeout(() => (bar.hidden = false), PROGRESS_AFTER);
-        else bar.hidden = true;
+        else HS.hide(bar, true);
         root.setAttribute("aria-busy", String(busy));
       },
     };
@@ -128,8 +128,8 @@
       draw(changed) {
         const { kind } = store.layer;
         const make = HS.instrumentOf(store.layer).strip;
-        element.hidden = !make;
-        for (const [name, strip] of made) strip.element.hidden = name !== kind;
+        HS.hide(element, !make);
+        for (const [name, strip] of made) HS.hide(strip.element, name !== kind);
         if (!make) return;
         const fresh = !made.has(kind);
         if (fresh) made.set(kind, make(store));
@@ -187,7 +187,7 @@
     const scene = HS.el("div", { class: "hs-scene" }, parts.canvas, parts.strip);
     const middle = HS.el("div", { class: "hs-middle" }, scene, parts.film, parts.story);
     const right = HS.el("aside", { class: "hs-right" }, parts.prediction, parts.diagnostics, parts.panel);
-    const grid = HS.el("div", { class: "hs-grid" }, parts.controls, middle, right);
+    const grid = HS.el("div", { class: "hs-grid" }, parts.controls, middle, HS.el("div", { class: "hs-column" }, right));
     const frame = HS.el("div", { class: "hs-frame" }, head, ...messages.elements, grid, sheetButton(root, parts.controls));
     root.append(frame);
 
@@ -201,7 +201,7 @@
       createStrips(parts.strip, store),
       HS.createFilm(parts.film, store),
       HS.createControls(parts.controls, store),
-      HS.createPrediction(parts.prediction, store),
+      (HS.instrumentOf(store.layer).createAnswers || HS.createPrediction)(parts.prediction, store),
       HS.createMeasures(parts.diagnostics, store),
       tabs,
       story,

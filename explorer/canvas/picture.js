@@ -31,7 +31,8 @@
     const layer = store.layers[layerIndex];
     const { direction } = store.look;
     const hover = store.hover;
-    const pins = store.pins(layerIndex).map((patch, i) => ({ patch, cell: patch, grid: layer.grid, direction, letter: LETTERS[i] }));
+    const marks = HS.instrumentOf(layer).pinMarks || LETTERS;
+    const pins = store.pins(layerIndex).map((patch, i) => ({ patch, cell: patch, grid: layer.grid, direction, letter: marks[i] }));
     if (!hover) return { main: null, pins };
     if (hover.side === "key") {
       const cell = store.keyAcross(hover.layer, hover.patch, layerIndex);
@@ -102,12 +103,13 @@
       rows,
       want() {
         clearTimeout(timer);
-        if (store.look.heat !== "distance") return;
+        const question = store.look.heat === "distance" ? "row" : (HS.madeMaps[store.look.heat] || {}).question;
+        if (!question) return;
         const { layer } = store.look;
         const patch = store.focus(layer);
         if (patch === null || rows.has(`${layer} ${patch}`)) return;
         timer = setTimeout(async () => {
-          const answer = await store.lookup({ question: "row", layer: store.layers[layer].name, patch });
+          const answer = await store.lookup({ question, layer: store.layers[layer].name, patch });
           if (!answer || !answer.values) return;
           rows.set(`${layer} ${patch}`, answer.values);
           then();
@@ -141,7 +143,7 @@
     const frame = HS.perFrame(() => paint());
     const keeper = rowKeeper(store, frame);
 
-    const scene = () => ({ images, rows: keeper.rows, ink: HS.theme(element, "--hs-ink") });
+    const scene = () => ({ images, rows: keeper.rows, ink: HS.chart.colours(element).ink });
 
     function paint() {
       if (!size[0] || !size[1]) return;

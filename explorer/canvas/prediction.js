@@ -42,7 +42,7 @@
         return node;
       };
       const kinds = HS.instrumentOf(store.layer).cutKinds.filter(([kind]) => store.payload.cuts.includes(kind));
-      return HS.el("div", { class: "hs-cut" }, HS.el("b", { class: "hs-pin" }, HS.LETTERS[index]), ...kinds.map(toggle));
+      return HS.el("div", { class: "hs-cut", hidden: kinds.length === 0 }, HS.el("b", { class: "hs-pin" }, HS.LETTERS[index]), ...kinds.map(toggle));
     }
 
     /** A part of the layer that an instrument offers to cut, beside the pins. */
@@ -94,7 +94,17 @@
       draw();
     });
 
+    /** Two answers that the instrument or the exhibit compares, unless the visitor cut something: {before, after or null, title, note}. */
+    const told = () => {
+      const { told: tell } = HS.instrumentOf(store.layer);
+      if (tell) return tell(store);
+      const { beside } = store.payload.extras;
+      return beside && !after ? { ...beside, after: store.payload.prediction } : null;
+    };
+
     function draw() {
+      const own = told();
+      if (own) return drawTold(own);
       const before = store.prediction;
       element.hidden = before.length === 0;
       rows.replaceChildren(...rowsOf(before, after && after.prediction).map((row) => rowElement(row, after)));
@@ -105,10 +115,21 @@
       cutBar.draw(after === null);
     }
 
+    function drawTold({ before, after: now, title: words, note }) {
+      element.hidden = false;
+      rows.replaceChildren(...rowsOf(before, now).map((row) => rowElement(row, now)));
+      rows.classList.toggle("hs-compared", Boolean(now));
+      title.textContent = words;
+      caption.textContent = note;
+      caption.hidden = !note;
+      cutBar.draw(after === null);
+    }
+
     return {
       draw(changed) {
         if (changed.has("cuts") || changed.has("payload")) after = null;
-        if (["payload", "cuts", "pins", "edges", "layer", "answer"].some((key) => changed.has(key))) draw();
+        if (told() && !(changed.size === 1 && changed.has("hover"))) draw();
+        else if (["payload", "cuts", "pins", "edges", "layer", "answer"].some((key) => changed.has(key))) draw();
       },
       destroy: stop,
     };

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch.nn.functional as F
 from torch import Tensor
 
-from explorer.diagnostics.measure import Measure, NotMeasurable, measure, measured
-from models.structures import Distortion, NormProfile, PoincarePoints, Reconstruction
+from explorer.diagnostics.measure import Measure, NotMeasurable, measure, measured, percent
+from models.structures import Distortion, NormProfile, PlanePoints, PoincarePoints, Reconstruction, TextPoints
 
 MOST_POINTS = 400  # δ compares all triples
 
@@ -105,7 +106,32 @@ def points_summary(points: PoincarePoints, ancestors: Tensor | None = None) -> l
         *measured(["distance_contrast"], lambda: [measure("distance_contrast", contrast(distances))]),
         *measured(["delta_hyperbolicity"], lambda: [measure("delta_hyperbolicity", hyperbolicity(distances).relative)]),
         *measured(["ancestor_precision", "ancestor_rank"], lambda: _hierarchy(distances, ancestors)),
+        *measured(["outward_edges"], lambda: [measure("outward_edges", outward(points))]),
     ]
+
+
+def plane_summary(points: PlanePoints, ancestors: Tensor | None = None) -> list[Measure]:
+    """Of points in flat space, what can be compared with the ball: contrast, likeness to a tree, ancestors. Arguments as `points_summary`."""
+    points.require_finite("the embedding")
+    distances = points.distances()
+    return [
+        *measured(["distance_contrast"], lambda: [measure("distance_contrast", contrast(distances))]),
+        *measured(["delta_hyperbolicity"], lambda: [measure("delta_hyperbolicity", hyperbolicity(distances).relative)]),
+        *measured(["ancestor_precision", "ancestor_rank"], lambda: _hierarchy(distances, ancestors)),
+    ]
+
+
+def outward(points: PoincarePoints) -> float:
+    """Share of tree edges whose child lies farther from the centre than its parent: 1 where the radius tells the depth.
+
+    Raises:
+        NotMeasurable: the points are no tree.
+    """
+    if points.edges is None or not points.edges.shape[1]:
+        raise NotMeasurable("the points are not joined by a tree")
+    radius = points.radius()
+    parent, child = points.edges
+    return float((radius[child] > radius[parent]).double().mean())
 
 
 def map_summary(before: Tensor, after: Tensor) -> list[Measure]:
@@ -134,6 +160,31 @@ def profile_summary(profile: NormProfile) -> list[Measure]:
         measure("norm_smallest", float(median[low]), layer=profile.names[low]),
         *measured(["norm_step"], lambda: [_step(profile.names, median)]),
         measure("clipped_features", float(clipped[full]), layer=profile.names[full]),
+    ]
+
+
+def text_summary(points: TextPoints) -> list[Measure]:
+    """How well the nearest class text names a node, beside the cosine, and what the radii do to the distances."""
+    points.require_finite("the points")
+    known = points.label >= 0
+    cosine = F.normalize(points.nodes.double()) @ F.normalize(points.classes.double()).T
+    right = {"nearest": points.distances().argmin(1) == points.label, "cosine": cosine.argmax(1) == points.label}
+
+    def named() -> list[Measure]:
+        if not known.any():
+            raise NotMeasurable("no node has a known class")
+        share = {key: float(found[known].double().mean()) for key, found in right.items()}
+        chance = 1 / len(points.classes)
+        return [
+            measure("zero_shot_accuracy", share["nearest"], chance=percent(chance), nodes=int(known.sum())),
+            measure("cosine_accuracy", share["cosine"], nodes=int(known.sum())),
+        ]
+
+    return [
+        *measured(["zero_shot_accuracy", "cosine_accuracy"], named),
+        measure("mean_radius", float(points.radius().double().mean())),
+        *measured(["distance_contrast"], lambda: [measure("distance_contrast", contrast(points.between()))]),
+        measure("beyond_float32", float(points.beyond_float32().double().mean())),
     ]
 
 

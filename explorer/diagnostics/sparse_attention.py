@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from explorer.diagnostics.attention import iou_by_chance, patch_distances
 from explorer.diagnostics.degree import degrees, reciprocity
@@ -93,7 +92,8 @@ def mass_covered(connectivity: Connectivity, attention: SparseAttention, picture
     count = mask.sum(2)
     known, tokens = count > 0, mask.shape[2]
     order = np.argsort(-dense, 2, kind="stable")
-    place = np.argsort(order, 2, kind="stable")
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(tokens), 2)
     near = np.argsort(patch_distances(connectivity.grid), 1, kind="stable")
     beside = np.take_along_axis(dense[:, :, 1:], np.broadcast_to(near, dense[:, :, 1:].shape), 2)
     covered = (dense * mask).sum(2)
@@ -136,12 +136,27 @@ def estimate_correlation(connectivity: Connectivity, attention: SparseAttention,
     """
     estimate = one_connectivity(connectivity, picture).estimate[0].double().numpy()
     dense = _dense(connectivity, attention, picture)
-    a, b = (rankdata(x.reshape(-1, x.shape[2]), axis=1) for x in (estimate, dense))
+    a, b = (_ranks(x.reshape(-1, x.shape[2])) for x in (estimate, dense))
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     length = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     if not (length > 0).any():
         raise NotMeasurable("every row of the estimate is constant")
     return float(((a * b).sum(1)[length > 0] / length[length > 0]).mean())
+
+
+def _ranks(rows: np.ndarray) -> np.ndarray:
+    """Ranks along the last axis from 1, equal values share their mean rank: scipy's rankdata, several times as fast for many rows."""
+    order = np.argsort(rows, 1)
+    values = np.take_along_axis(rows, order, 1)
+    place = np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
+    differs = values[:, 1:] != values[:, :-1]
+    edge = np.ones((len(rows), 1), dtype=bool)
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs], 1), place, 0), 1)
+    last = np.where(np.concatenate([differs, edge], 1), place, rows.shape[1])
+    last = np.minimum.accumulate(last[:, ::-1], 1)[:, ::-1]
+    found = np.empty(rows.shape)
+    np.put_along_axis(found, order, (first + last) / 2 + 1, 1)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------ how varied and far
@@ -213,6 +228,7 @@ def connection_summary(
     head: int | str = "any",
     labels: Labels | None = None,
     labels_are_truth: bool = False,
+    mass: Mass | None = None,
 ) -> list[Measure]:
     """Which pairs of tokens one layer compares in one picture.
 
@@ -221,6 +237,7 @@ def connection_summary(
         head: whose connections are looked at as a graph, see `Connectivity.patch_graph`.
         labels: segment of each patch, [N], negative where unknown.
         labels_are_truth: False marks the homophily in its hint as found by k-means.
+        mass: `mass_covered` of both, where it is known already.
 
     Raises:
         ValueError: attention or labels belong to another layer, or there is no such head.
@@ -230,7 +247,7 @@ def connection_summary(
     return sections(
         [
             (("attention_sparsity", "keys_guessed"), lambda: _sparsity(connectivity, picture)),
-            (("mass_covered", "mass_skill", "keys_recall", "attention_lost"), lambda: _mass(connectivity, attention, picture)),
+            (("mass_covered", "mass_skill", "keys_recall", "attention_lost"), lambda: _mass(connectivity, attention, picture, mass)),
             (("estimate_rank",), lambda: _estimate(connectivity, attention, picture)),
             (("prototypes_dead",), lambda: _prototypes(connectivity, picture)),
             (("rows_alike",), lambda: _alike(connectivity, picture)),
@@ -251,10 +268,10 @@ def _sparsity(connectivity: Connectivity, picture: int) -> list[Measure]:
     ]
 
 
-def _mass(connectivity: Connectivity, attention: SparseAttention | None, picture: int) -> list[Measure]:
+def _mass(connectivity: Connectivity, attention: SparseAttention | None, picture: int, known: Mass | None) -> list[Measure]:
     if attention is None:
         raise NotMeasurable("the attention itself was not recorded")
-    found = mass_covered(connectivity, attention, picture)
+    found = known or mass_covered(connectivity, attention, picture)
     words: dict[str, Any] = {name: percent(getattr(found, name)) for name in ("oracle", "local", "random")}
     than = "better than the nearest patches" if found.predicted > found.local else "no better than the nearest patches"
     return [

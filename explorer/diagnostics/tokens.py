@@ -10,7 +10,7 @@ Every summary returns the same keys in the same order; what cannot be measured h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -36,6 +36,7 @@ def attention_summary(
     deep_layer: int | None = None,
     objects: Labels | None = None,
     dispersion: Sequence[float] | np.ndarray | Tensor | None = None,
+    profiles: Mapping[int, at.HeadProfile] | None = None,
 ) -> list[Measure]:
     """Where the encoder looks in one picture.
 
@@ -43,6 +44,7 @@ def attention_summary(
         object_layer, deep_layer: from 1; by default those that HiPrune takes.
         objects: above 0 on the object, 0 beside it, negative where unknown, [N] (see `attention.object_patches`).
         dispersion: mean distance of the features of the top patches of every layer, [L].
+        profiles: how widely and far the heads look, of the layers that count; None takes those of the opened layers.
 
     Raises:
         ValueError: there is no such layer, or objects or dispersion belong to another encoder.
@@ -56,7 +58,7 @@ def attention_summary(
     score = at.scores(alone)
     return sections(
         [
-            (("attention_entropy", "attention_distance"), lambda: _heads(alone)),
+            (("attention_entropy", "attention_distance"), lambda: _heads(alone, profiles)),
             (("attention_effective", "sink_index", "sink_share", "prefix_share"), lambda: _concentration(alone, second)),
             (("object_iou", "object_iou_adjusted", "object_auc", "object_precision"), lambda: _centricity(score, objects, first)),
             (("layers_alike",), lambda: _alike(score, first, second)),
@@ -66,8 +68,8 @@ def attention_summary(
     )
 
 
-def _heads(maps: AttentionMaps) -> list[Measure]:
-    found = list(at.head_profiles(maps).values())
+def _heads(maps: AttentionMaps, profiles: Mapping[int, at.HeadProfile] | None) -> list[Measure]:
+    found = list((at.head_profiles(maps) if profiles is None else profiles).values())
     spread, far = (np.concatenate([getattr(p, name) for p in found]) for name in ("entropy", "distance"))
     uniform = found[0].uniform_distance
     return [

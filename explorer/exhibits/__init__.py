@@ -14,10 +14,12 @@ MODULES = (
     "image_graphs.mobilevig",
     "image_graphs.greedyvig",
     "image_graphs.constructors",
+    "hypergraphs.softhgnn",
+    "hypergraphs.yolov13",
 )
 
 
-OPTIONAL = {"HYPERSCOPE_BACKBONE": "image_graphs.backbone"}  # environment variable → what it brings on show
+OPTIONAL = {"HYPERSCOPE_BACKBONE": ("image_graphs.backbone", "tokens.encoder")}  # environment variable → what it brings on show
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def catalogue() -> tuple[dict[str, Exhibit], list[Unavailable]]:
     """All exhibits by slug, in display order, and those that cannot be shown."""
     found: dict[str, Exhibit] = {}
     missing: list[Unavailable] = []
-    for module in (*MODULES, *(module for variable, module in OPTIONAL.items() if os.environ.get(variable))):
+    for module in (*MODULES, *(module for variable, modules in OPTIONAL.items() if os.environ.get(variable) for module in modules)):
         try:
             exhibit: Exhibit = importlib.import_module(f"explorer.exhibits.{module}").EXHIBIT
             found[exhibit.slug] = exhibit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from models.structures import HypergraphMessages, SoftHypergraph, Structure
 from models.structures.hypergraph import participation_of
 
 MANY = 1 << 15  # numbers; a larger incidence matrix travels in 8 bits (nearest-neighbour hyperedges: one per patch)
+FINE = 6000  # numbers; more logits than this travel in 8 bits (1600 cells of a detector): a colour is at most one step off
 SAME = 1e-6  # a participation is told by its logits, up to rounding
 DEEPEST = 4.0  # |log₂| beyond which maps of single heads are cut off
 CARD_COLOURS = ("#ffb000", "#56b4e9")
@@ -64,8 +66,8 @@ def hypergraph_payload(found: SoftHypergraph, picture: int = 0) -> dict[str, Any
         "temperature": found.temperature,
         "heads": found.heads if found.queries is not None else 1,
         "hyperedges": found.hyperedges,
-        "logits": None if logits is None else pack_scaled(_array(logits[picture])),
-        "drift": None if drift is None else pack_scaled(_array(drift)),
+        "logits": None if logits is None else pack_scaled(_array(logits[picture]), bits=16 if logits[picture].numel() <= FINE else 8),
+        "drift": None if drift is None else pack_scaled(_array(drift), bits=12 if drift.numel() <= FINE else 8),
         "participation": _incidence(found.participation[picture]) if hard is None else None,
         "selected": pack(_array(found.active()[picture]), "u8"),
         "present": None if found.present is None else pack(_array(found.present[picture]), "u8"),
@@ -92,11 +94,19 @@ def space(found: SoftHypergraph, picture: int = 0) -> dict[str, Any] | None:
     mean, axes, explained = principal_axes(np.concatenate([queries, prototypes]))
     still = None if found.static is None else projected(_array(found.static), mean, axes)
     return {
-        "tokens": pack(projected(queries, mean, axes), "f32"),
+        "tokens": pack_scaled(projected(queries, mean, axes), bits=12),
         "prototypes": pack(projected(prototypes, mean, axes), "f32"),
         "static": None if still is None else pack(still, "f32"),
         "explained": explained.tolist(),
     }
+
+
+def compared(found: SoftHypergraph, picture: int = 0) -> np.ndarray | None:
+    """Queries of the patches, prototypes, and (where known) their learned part, [H·W + M (+ M), D]; None where nothing was compared."""
+    if found.queries is None or found.prototypes is None:
+        return None
+    parts = [found.queries[picture, found.special :], found.prototypes[picture], *([] if found.static is None else [found.static])]
+    return np.concatenate([_array(part) for part in parts])
 
 
 def head_maps(found: SoftHypergraph, picture: int = 0) -> dict[str, Any] | None:
@@ -191,6 +201,55 @@ def _marks(found: SoftHypergraph, look: Mapping[str, Any], colour: str, place: P
     return "".join(drawn)
 
 
+# ------------------------------------------------------------------------------------------------------------ take home
+
+REACH = 3.0  # |log₂| at the ends of the colours, as on the page
+MOST_MAPS, ACROSS = 24, 4
+
+
+def figure(structures: Mapping[str, Structure], shown: np.ndarray, title: str) -> Any:
+    """Every hyperedge that is on (the 24 most loaded) as a map of log₂(N·w) beside the picture, on one scale around the even share."""
+    from matplotlib.figure import Figure
+
+    found = structures["hypergraph"]
+    assert isinstance(found, SoftHypergraph)
+    load, weights = found.load()[0], _array(found.weights()[0])
+    listed = [m for m in load.argsort(descending=True).tolist() if found.active()[0][m]][:MOST_MAPS]
+    rows = -(-(len(listed) + 1) // ACROSS)
+    made = Figure(figsize=(1.9 * ACROSS + 1.2, 2.15 * rows + 0.5), layout="constrained")
+    axes = made.subplots(rows, ACROSS, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    axes[0].imshow(shown)
+    axes[0].set_title("picture", fontsize=9)
+    even = max(float(load[listed].mean()), 1e-12) if listed else 1.0
+    picture = None
+    for ax, m in zip(axes[1:], listed, strict=False):
+        lift = np.log2(np.maximum(weights[:, m] * len(weights), 2.0**-30)).reshape(found.grid)
+        picture = ax.imshow(lift, cmap="PuOr_r", vmin=-REACH, vmax=REACH, interpolation="nearest")
+        ax.set_title(f"hyperedge {m + 1}: load {float(load[m]) / even:.2g} ×", fontsize=9)
+    if picture is not None:
+        bar = made.colorbar(picture, ax=axes.tolist(), shrink=0.8, ticks=[-REACH, 0, REACH])
+        bar.ax.set_yticklabels(["≤ ⅛ ×", "1 × (even share)", "≥ 8 ×"], fontsize=8)
+    rest = f"; the {len(listed)} most loaded of {found.hyperedges}" if len(listed) < found.hyperedges else ""
+    made.suptitle(f"{title}: share of each patch in units of the even share 1/N{rest}", fontsize=10, x=0.01, ha="left")
+    return made
+
+
+def files(found: SoftHypergraph) -> dict[str, bytes]:
+    """The incidence in the Hypergraph Interchange Format (HIF, JSON): nodes are patches, edges hyperedges, weights the participation."""
+    degree, (height, width) = found.patches()[0].cpu(), found.grid
+    inside = degree.nonzero().tolist()
+    content = {
+        "network-type": "undirected",
+        "metadata": {"rule": found.rule.name, "normalise": found.normalise, "grid": [height, width], "special": found.special},
+        "nodes": [{"node": n, "attrs": {"row": n // width, "column": n % width}} for n in range(height * width)],
+        "edges": [{"edge": m, "attrs": {"on": bool(found.active()[0][m])}} for m in range(found.hyperedges)],
+        "incidences": [{"node": n, "edge": m, "weight": float(f"{degree[n, m]:.6g}")} for n, m in inside],
+    }
+    return {"hypergraph.hif.json": json.dumps(content).encode()}
+
+
 VIEW = View(
     structure=SoftHypergraph,
     role="hypergraph",
@@ -199,4 +258,6 @@ VIEW = View(
     numbers=_numbers,
     marks=_marks,
     amount=lambda found: (int(found.active()[0].sum()), "hyperedges"),
+    figure=figure,
+    files=files,
 )

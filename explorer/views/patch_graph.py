@@ -52,7 +52,7 @@ def layer_payload(structures: Mapping[str, Structure], shown: np.ndarray, pictur
 
 def _distances(graph: PatchGraph, distance: np.ndarray) -> dict[str, Any]:
     """Distances in 12 bits where the edges are a prefix of a sorted list, in 16 where a threshold cuts through them."""
-    if graph.rule.name == "nearest":
+    if graph.rule.name in ("nearest", "predicted"):
         return pack_scaled(distance, bits=12, sorted_rows=True)
     return pack_scaled(distance, bits=16)
 

@@ -15,7 +15,7 @@ members or leave out at most two, because there would be too many of the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -296,7 +296,14 @@ class Verdict(nn.Module):
         return self.out(self.hidden(x).relu())[:, 0]
 
     def fit(self, x: Tensor, y: Tensor, seed: int = 0, epochs: int = 2000) -> Verdict:
-        """Train until the loss has not fallen by 1e-4 for ten epochs (batches of 200, L2 penalty of 1e-4 over the batch)."""
+        """Train to the end, see `fitting`."""
+        for _ in self.fitting(x, y, seed, epochs):
+            pass
+        return self.eval()
+
+    def fitting(self, x: Tensor, y: Tensor, seed: int = 0, epochs: int = 2000) -> Iterator[float]:
+        """Train until the loss has not fallen by 1e-4 for ten epochs (batches of 200, L2 penalty of 1e-4 over the batch); the mean
+        loss after every epoch."""
         generator = torch.Generator().manual_seed(seed)
         for layer in (self.hidden, self.out):
             bound = (6 / (layer.in_features + layer.out_features)) ** 0.5
@@ -313,11 +320,11 @@ class Verdict(nn.Module):
                 loss.backward()
                 optimiser.step()
                 total += loss.item() * len(part) / len(x)
+            yield total
             stale = 0 if total < lowest - 1e-4 else stale + 1
             lowest = min(lowest, total)
             if stale > 10:
                 break
-        return self.eval()
 
 
 class Verdicts(nn.Module):

@@ -119,7 +119,7 @@ class SoftHyperedges(nn.Module):
             raise ValueError(f"{tokens.shape[1]} tokens do not fill a grid of {grid[0]} × {grid[1]} patches and {special} special ones")
         if not self.training and not torch.isfinite(tokens).all():
             share = 100 * (1 - torch.isfinite(tokens).float().mean().item())
-            raise NonFiniteError(f"{share:.1f} % of the tokens that should be joined by hyperedges are not finite numbers")
+            raise NonFiniteError(f"{share:.1f} % of the tokens that hyperedges should join is not a finite number")
         return grid
 
 

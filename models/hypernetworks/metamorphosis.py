@@ -9,6 +9,7 @@ See `models.hypernetworks.neumeta` for the mathematics and the paper.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -69,7 +70,7 @@ class Metamorphosis(nn.Module):
     def run(self, weights: Mapping[str, Tensor], width: int, entered: Tensor) -> Tensor:
         """Logits of the network of this width with these tensors (the rest from the full network), from `entering`'s output."""
         names = {f"network.{name}": tensor for name, tensor in {**dict(self.full.named_parameters()), **weights}.items()}
-        return functional_call(_empty(self.family, width), names, (entered,))
+        return functional_call(_empty(self.family, width, threading.get_ident()), names, (entered,))
 
     def forward(self, image: Tensor, width: int | None = None) -> Tensor:
         """image [B, C, H, W] → logits [B, classes] of the generated network; the full width when None."""
@@ -88,9 +89,9 @@ class _AfterShared(nn.Module):
         return self.network.after(entered) if isinstance(self.network, CifarResNet) else self.network(entered)
 
 
-@lru_cache(maxsize=256)
-def _empty(family: Family, width: int) -> nn.Module:
-    """The varying part at one width, without memory for its parameters."""
+@lru_cache(maxsize=512)
+def _empty(family: Family, width: int, thread: int) -> nn.Module:
+    """The varying part at one width, without memory for its parameters; one per thread, because a call with other weights changes it."""
     with torch.device("meta"):
         return _AfterShared(family.network(width))
 

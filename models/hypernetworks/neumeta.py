@@ -163,14 +163,24 @@ class NeuMeta(nn.Module):
         shape = tuple(shapes[layer])
         outputs, inputs, height, width = _four(shape)
         wanted = (float(outputs), float(inputs)) if size is None else size
-        device, dtype = self._like().device, self._like().dtype
-        rows, columns = (torch.arange(n, device=device, dtype=dtype) / n for n in (outputs, inputs))
-        dense = torch.arange(resolution, device=device, dtype=dtype) / resolution
+        rows, columns, dense = (torch.arange(n, device=self._like().device) / n for n in (outputs, inputs, resolution))
         across = columns if len(shape) == 1 else dense  # a vector has one column
-        number, layers = list(shapes).index(layer), len(shapes)
-        everywhere = _taps(self._read(number, layers, dense, across, wanted, inputs), shape)
-        at_lattice = _taps(self._read(number, layers, rows, columns, wanted, inputs), shape)
+        everywhere = self.read(shapes, layer, dense, across, wanted)
+        at_lattice = self.read(shapes, layer, rows, columns, wanted)
         return WeightField(layer, everywhere, dense, across, rows, columns, at_lattice, (height, width), wanted)
+
+    def read(self, shapes: Shapes, layer: str, rows: Tensor, columns: Tensor, size: tuple[float, float] | None = None) -> Tensor:
+        """The function behind one tensor at every (row, column) of places in [0, 1), [R, C, taps].
+
+        Args:
+            shapes, layer, size: as in `field`.
+        """
+        shape = tuple(shapes[layer])
+        outputs, inputs = _four(shape)[:2]
+        wanted = (float(outputs), float(inputs)) if size is None else size
+        number, layers = list(shapes).index(layer), len(shapes)
+        like = self._like()
+        return taps(self._read(number, layers, rows.to(like), columns.to(like), wanted, inputs), shape)
 
     def _read(self, layer: int, layers: int, rows: Tensor, columns: Tensor, size: tuple[float, float], inputs: int) -> Tensor:
         """Values at every (row, column) of places in [0, 1), [R, C, output_dim]."""
@@ -291,7 +301,7 @@ def _rows(shape: Sequence[int]) -> int:
     return math.prod(_four(shape)[:2])
 
 
-def _taps(values: Tensor, shape: Sequence[int]) -> Tensor:
+def taps(values: Tensor, shape: Sequence[int]) -> Tensor:
     """The part of the flat output [..., output_dim] that a tensor of this shape uses, [..., T].
 
     As released: a convolution takes the middle of the flat vector (a 3×3 kernel entries 8…16 of 25, which is not the
@@ -305,7 +315,7 @@ def _taps(values: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _assemble(values: Tensor, shape: Sequence[int]) -> Tensor:
-    return _taps(values, shape).reshape(*shape)
+    return taps(values, shape).reshape(*shape)
 
 
 # ----------------------------------------------------------------------------------------------- training's mathematics

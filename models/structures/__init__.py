@@ -19,12 +19,31 @@ from models.structures.graph import (
     NodeStates,
     Propagation,
 )
-from models.structures.hyperbolic import BatchMidpoint, Distortion, Gyroplanes, NormProfile, PoincarePoints, Reconstruction, TangentField
+from models.structures.hyperbolic import (
+    BatchMidpoint,
+    Distortion,
+    Gyroplanes,
+    NormProfile,
+    PlanePoints,
+    PoincarePoints,
+    Reconstruction,
+    TangentField,
+    TextPoints,
+)
 from models.structures.hypergraph import Detections, HypergraphMessages, SoftHypergraph, Tunnel
 from models.structures.patch_graph import Aggregation, PatchGraph, Rule
 from models.structures.prediction import Attribution, Prediction
-from models.structures.tokens import AttentionMaps, Connectivity, ExitStage, SparseAttention, TokenDrop, TokenSelection
-from models.structures.weights import PRIMITIVES, ComputationGraph, GeneratedWeights, TaskAccuracy, WeightField
+from models.structures.tokens import AttentionMaps, Connectivity, ExitStage, LayerAttention, SparseAttention, TokenDrop, TokenSelection
+from models.structures.weights import (
+    PRIMITIVES,
+    ChunkDependency,
+    ComputationGraph,
+    GeneratedWeights,
+    GraphEncoding,
+    TaskAccuracy,
+    WeightField,
+    WeightPath,
+)
 
 __all__ = [
     "PRIMITIVES",
@@ -33,6 +52,7 @@ __all__ = [
     "AttentionMaps",
     "Attribution",
     "BatchMidpoint",
+    "ChunkDependency",
     "ComputationGraph",
     "Connectivity",
     "Detections",
@@ -44,14 +64,17 @@ __all__ = [
     "ExitStage",
     "GeneratedWeights",
     "GraphDrawing",
+    "GraphEncoding",
     "GraphTruth",
     "Gyroplanes",
     "Hypergraph",
     "HypergraphMessages",
+    "LayerAttention",
     "NodeStates",
     "NonFiniteError",
     "NormProfile",
     "PatchGraph",
+    "PlanePoints",
     "PoincarePoints",
     "Prediction",
     "Propagation",
@@ -62,8 +85,10 @@ __all__ = [
     "Structure",
     "TangentField",
     "TaskAccuracy",
+    "TextPoints",
     "TokenDrop",
     "TokenSelection",
     "Tunnel",
     "WeightField",
+    "WeightPath",
 ]

@@ -89,6 +89,35 @@ class PoincarePoints(Structure):
 
 
 @dataclass(frozen=True)
+class PlanePoints(Structure):
+    """N points of flat space, maybe the nodes of a tree or graph: what stands beside `PoincarePoints`.
+
+    Attributes:
+        points: coordinates, [N, d].
+        labels, edges, depth: as of `PoincarePoints`.
+
+    Raises:
+        ValueError: the points are no matrix, or there is not one label for each.
+    """
+
+    points: Tensor
+    labels: tuple[str, ...] = ()
+    edges: Tensor | None = None
+    depth: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2:
+            raise ValueError(f"points have the shape {tuple(self.points.shape)}; one row for each point is needed, [N, d]")
+        if self.labels and len(self.labels) != len(self.points):
+            raise ValueError(f"{len(self.labels)} labels were given for {len(self.points)} points")
+
+    def distances(self) -> Tensor:
+        """Euclidean distance between every two points, [N, N] float64."""
+        x = self.points.double()
+        return torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+@dataclass(frozen=True)
 class Gyroplanes(Structure):
     """Decision boundaries of a Poincaré linear layer: K hyperplanes of the ball.
 
@@ -127,6 +156,11 @@ class TangentField(Structure):
 
     tangents: Tensor
     curvature: float
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.tangents.shape[2], self.tangents.shape[3]
 
     @property
     def norm(self) -> Tensor:
@@ -202,6 +236,68 @@ class BatchMidpoint(Structure):
     spread: Tensor
     curvature: float
     source: Literal["batch", "running"]
+
+
+@dataclass(frozen=True)
+class TextPoints(Structure):
+    """Nodes of a graph with texts, and the texts of K classes, in a ball of curvature −1: which class is nearest decides.
+
+    A vector is made of equally wide parts, one for each distance along the graph (own text, neighbours, their neighbours). Kept as
+    tangent vectors at the origin, half the radius long, so that no radius is too large.
+
+    Attributes:
+        nodes: [N, D].
+        classes: [K, D].
+        label: class of each node, [N] int64; −1 where it is unknown.
+        edges: source → target, both directions listed, [2, E] int64.
+        plane: orthonormal directions in which they are drawn, [2, D].
+        hops: number of parts; it divides D.
+        names, class_names: empty where there are none.
+    """
+
+    nodes: Tensor
+    classes: Tensor
+    label: Tensor
+    edges: Tensor
+    plane: Tensor
+    hops: int
+    names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+
+    def radius(self) -> Tensor:
+        """Hyperbolic radius of every node, [N]."""
+        return 2 * self.nodes.norm(dim=1)
+
+    def distances(self) -> Tensor:
+        """Hyperbolic distance of every node to every class, [N, K] float64."""
+        return ball.tangent_distance(self.nodes.double()[:, None], self.classes.double()[None], 1.0)
+
+    def between(self) -> Tensor:
+        """Hyperbolic distance between every two nodes, [N, N] float64."""
+        x = self.nodes.double()
+        return torch.cat([ball.tangent_distance(row[None], x, 1.0)[None] for row in x])
+
+    def beyond_float32(self) -> Tensor:
+        """True for nodes farther out than float32 coordinates of the ball reach (they are clipped at a radius of 6.21), [N] bool."""
+        return self.radius() > 2 * ball.cap(torch.float32)
+
+    def drawn(self) -> Tensor:
+        """Tangent vectors of nodes, then classes, in the plane that is drawn, [N + K, 2]."""
+        return torch.cat([self.nodes, self.classes]) @ self.plane.T
+
+    def drawn_parts(self) -> Tensor:
+        """What each part adds to `drawn`, [hops, N + K, 2]; they sum up to it."""
+        both = torch.cat([self.nodes, self.classes]).unflatten(1, (self.hops, -1))
+        return torch.einsum("nhd,khd->hnk", both, self.plane.unflatten(1, (self.hops, -1)))
+
+    def part_norms(self) -> Tensor:
+        """Squared length of each part, nodes, then classes, [hops, N + K]."""
+        return torch.cat([self.nodes, self.classes]).unflatten(1, (self.hops, -1)).square().sum(2).T
+
+    def part_products(self) -> Tensor:
+        """Inner product of each part of every node with that of every class, [hops, N, K]."""
+        nodes, classes = (t.unflatten(1, (self.hops, -1)) for t in (self.nodes, self.classes))
+        return torch.einsum("nhd,khd->hnk", nodes, classes)
 
 
 @dataclass(frozen=True)

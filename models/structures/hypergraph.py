@@ -203,6 +203,21 @@ class SoftHypergraph(Structure):
         selected = self.active() & ~torch.eye(self.hyperedges, dtype=torch.bool, device=self.participation.device)
         return replace(self, selected=selected, participation=self.participation * selected[:, None, :])
 
+    def each_choice(self) -> SoftHypergraph:
+        """In picture k of the batch the k dynamic hyperedges of the highest score are on: with copies of one picture, what k does.
+
+        Raises:
+            ValueError: hyperedges are not chosen by a score here, or there are not as many pictures as choices (0 … M − fixed).
+        """
+        fixed = self.rule.settings.get("fixed")
+        if self.scores is None or fixed is None:
+            raise ValueError("all hyperedges are always on here; only the sparse variant chooses the k best")
+        choices = self.hyperedges - fixed + 1
+        if self.participation.shape[0] != choices:
+            raise ValueError(f"there are {self.participation.shape[0]} pictures for {choices} choices; there must be one each")
+        selected = torch.cat([best_scored(self.scores[k : k + 1], k, fixed) for k in range(choices)])
+        return self._renewed(selected=selected)
+
     def without_patches(self, indices: Iterable[int]) -> SoftHypergraph:
         """Take patches out of every hyperedge in all pictures: their rows become 0, the others keep their values.
 

@@ -69,6 +69,50 @@ class AttentionMaps(Structure):
         if not 1 <= layer <= self.n_layers:
             raise ValueError(f"layer {layer} was asked for; the encoder has layers 1 to {self.n_layers}")
 
+    def at(self, layer: int, fused: Tensor | None = None) -> LayerAttention:
+        """One layer alone. `fused` is its attention, mean over the heads, [B, T, T]; by default that of an opened layer.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        self.require_layer(layer)
+        if fused is None and layer in self.opened:
+            fused = self.opened[layer].mean(1)
+        return LayerAttention(self.received[:, layer - 1], fused, layer, self.grid, self.prefix, self.uniform, layer in self.windowed)
+
+
+@dataclass(frozen=True)
+class LayerAttention(Structure):
+    """What one layer of a vision transformer looks at.
+
+    Attributes:
+        received: attention that each token receives from all query tokens, per head, [B, H, T] (see `AttentionMaps.received`).
+        fused: attention from each token (row) to each (column), mean over the heads, [B, T, T]; None when it was not kept.
+        layer: its number, from 1.
+        grid: (h, w) of the patches.
+        prefix: tokens before the patches.
+        uniform: the value of `received` when every token attends to all tokens alike.
+        windowed: a patch sees its own window only.
+    """
+
+    received: Tensor
+    fused: Tensor | None
+    layer: int
+    grid: tuple[int, int]
+    prefix: int
+    uniform: float
+    windowed: bool = False
+
+    @property
+    def heads(self) -> Tensor:
+        """Attention that each patch receives, per head, [B, H, N]."""
+        return self.received[:, :, self.prefix :]
+
+    @property
+    def score(self) -> Tensor:
+        """Attention that each patch receives, mean over the heads, [B, N]."""
+        return self.received.mean(1)[:, self.prefix :]
+
 
 @dataclass(frozen=True)
 class TokenSelection(Structure):

@@ -172,3 +172,74 @@ class TaskAccuracy(Structure):
         """Mean change of the earlier tasks since each was learned; negative where they were forgotten, 0 for one task."""
         change = self.values[-1, :-1] - self.values.diagonal()[:-1]
         return change.mean().item() if len(change) else 0.0
+
+
+@dataclass(frozen=True)
+class WeightPath(Structure):
+    """The weights that a hypernetwork makes along one scalar input γ.
+
+    Attributes:
+        inputs: γ, [G], rising.
+        encoded: what enters the hypernetwork, E(γ), [G, e].
+        weights: all generated weights, [G, P].
+        base: the part of them that does not depend on γ (θ₀, the bias of the last layer), [P].
+        names, sizes: names of the generated tensors in the order of P, and how many weights each has.
+        activation: standard deviation of every layer's output over a fixed batch (and places), mean over channels, [G, layers].
+        layers: names of these layers.
+    """
+
+    inputs: Tensor
+    encoded: Tensor
+    weights: Tensor
+    base: Tensor
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    activation: Tensor
+    layers: tuple[str, ...]
+
+    def std(self) -> Tensor:
+        """Standard deviation of every generated tensor, [G, tensors]."""
+        return torch.stack([part.std(1, correction=0) for part in self.weights.split(self.sizes, 1)], 1)
+
+    def norm(self) -> Tensor:
+        """Length of all weights together, [G]."""
+        return torch.linalg.vector_norm(self.weights, dim=1)
+
+
+@dataclass(frozen=True)
+class ChunkDependency(Structure):
+    """How the parts of generated weights hang together, and how tasks differ.
+
+    Generated weights are cut into C chunks of equal length (the last one is cut off); every chunk has a learned embedding.
+
+    Attributes:
+        matrix: D[l, k] = ‖∂ chunk l / ∂ embedding of chunk k‖, [C, C], exact.
+        by_tensor: the same with generated tensors as rows, [T, C].
+        names: of the generated tensors, T.
+        chunk_of: tensor that most of each chunk's weights belong to, [C] int64.
+        embeddings: of the tasks, [N, e].
+        states: hidden states of a recurrent hypernetwork while it writes each task's chunks, [N, C, units]; units is 0 where there
+            is no recurrence.
+        weights: generated weights of each task, [N, P].
+    """
+
+    matrix: Tensor
+    by_tensor: Tensor
+    names: tuple[str, ...]
+    chunk_of: Tensor
+    embeddings: Tensor
+    states: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class GraphEncoding(Structure):
+    """What a graph transformer made of the nodes of a computation graph, N nodes, L layers, H heads.
+
+    Attributes:
+        embeddings: of the nodes before the first layer and after every one, [L + 1, N, hid].
+        attention: rows are the nodes that listen, [L, H, N, N].
+    """
+
+    embeddings: Tensor
+    attention: Tensor

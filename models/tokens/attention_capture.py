@@ -200,6 +200,10 @@ class Encoder(nn.Module):
         """The picture that the model sees, cropped and resized as `prepare` does: uint8 [H, W, 3] → uint8 [h, w, 3]."""
         raise TypeError(f"{type(self).__name__} does not define seen()")
 
+    def grid_of(self, inputs: Mapping[str, Tensor]) -> Grid:
+        """(h, w) of the patches that these inputs give: known before the encoder runs."""
+        raise TypeError(f"{type(self).__name__} does not define grid_of()")
+
     def look(self, inputs: Mapping[str, Tensor], opened: Collection[int], watch: Watch | None) -> AttentionMaps:
         raise TypeError(f"{type(self).__name__} does not define look()")
 
@@ -247,6 +251,11 @@ class PlainEncoder(Encoder):
 
     def seen(self, pixels: np.ndarray | Tensor) -> np.ndarray:
         return self.backbone.preprocess.view(pixels)
+
+    def grid_of(self, inputs: Mapping[str, Tensor]) -> Grid:
+        height, width = inputs["pixel_values"].shape[-2:]
+        down, across = _square(self.backbone.config.patch_size)
+        return height // down, width // across
 
     def look(self, inputs: Mapping[str, Tensor], opened: Collection[int], watch: Watch | None) -> AttentionMaps:
         finished = None if watch is None else lambda number, layer: watch(number, layer.matrices[0])
@@ -303,6 +312,9 @@ class NaFlexEncoder(Encoder):
         patches = values.reshape(3, h, self.patch_size, w, self.patch_size).permute(1, 3, 2, 4, 0).reshape(1, h * w, -1)
         mask = torch.ones(1, h * w, dtype=torch.int32)
         return {"pixel_values": patches, "pixel_attention_mask": mask, "spatial_shapes": torch.tensor([[h, w]])}
+
+    def grid_of(self, inputs: Mapping[str, Tensor]) -> Grid:
+        return int(inputs["spatial_shapes"][0, 0]), int(inputs["spatial_shapes"][0, 1])
 
     def look(self, inputs: Mapping[str, Tensor], opened: Collection[int], watch: Watch | None) -> AttentionMaps:
         shapes, mask = inputs["spatial_shapes"], inputs["pixel_attention_mask"].bool()
@@ -370,6 +382,10 @@ class QwenEncoder(Encoder):
         units = values.reshape(3, h // merge, merge, side, w // merge, merge, side).permute(1, 4, 2, 5, 0, 3, 6)
         frames = units[:, :, :, :, :, None].expand(-1, -1, -1, -1, -1, self.frames, -1, -1)  # a still picture fills every frame
         return {"pixel_values": frames.reshape(h * w, -1), "image_grid_thw": torch.tensor([[1, h, w]])}
+
+    def grid_of(self, inputs: Mapping[str, Tensor]) -> Grid:
+        _, h, w = inputs["image_grid_thw"][0].tolist()
+        return h // self.merge, w // self.merge
 
     def look(self, inputs: Mapping[str, Tensor], opened: Collection[int], watch: Watch | None) -> AttentionMaps:
         shapes = inputs["image_grid_thw"]

@@ -203,7 +203,7 @@ class PruneHead(nn.Module):
         prediction = class_logits.softmax(-1)[..., :1] * mask_logits.sigmoid()
         confidence, label = prediction.max(1)
         confident = (confidence > self.threshold) & ~before  # never above 1
-        stays = confident & _best_of_each_class(confidence.detach(), label, confident, self.context)
+        stays = confident & best_of_each_class(confidence.detach(), label, confident, self.context)
         exited = before | (confident & ~stays)
         return ExitStage(before, exited, mask_logits, class_logits, prediction, confidence, label, stays, self.threshold, grid)
 
@@ -224,7 +224,7 @@ class PruneHead(nn.Module):
         return mask_logits, class_logits
 
 
-def _best_of_each_class(confidence: Tensor, label: Tensor, among: Tensor, count: int) -> Tensor:
+def best_of_each_class(confidence: Tensor, label: Tensor, among: Tensor, count: int) -> Tensor:
     """True for the `count` most confident patches of each label and picture among the given ones, all [B, N]."""
     best = torch.zeros_like(among)
     for picture in range(len(among)):

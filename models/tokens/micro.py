@@ -163,6 +163,9 @@ class MicroEncoder(Encoder):
         self.n_layers = len(model.blocks)
         self.object_layer = object_layer or max(1, round(self.n_layers / 2))
 
+    def grid_of(self, inputs: Mapping[str, Tensor]) -> Grid:
+        return self.model.grid
+
     def look(self, inputs: Mapping[str, Tensor], opened: Collection[int], watch: Watch | None) -> AttentionMaps:
         finished = None if watch is None else lambda number, layer: watch(number, layer.matrices[0])
         with record(self.model, opened, finished) as recording:

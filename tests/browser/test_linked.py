@@ -14,11 +14,11 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.conftest import Watched
-from tests.browser.exhibit_page import EXHIBITS, PATIENCE, WING, ExhibitPage
+from tests.browser.exhibit_page import EXHIBITS, PATIENCE, ExhibitPage
 
 INSIDE = (Path(__file__).parent / "linked.js").read_text(encoding="utf-8")
 LAST_LINE = "globalThis.Hyperscope = {"
-HAND_OUT = (  # stands inside a JSON string of the page: no quotes, no line breaks
+HAND_OUT = (
     "const make = HS.createStore; HS.createStore = (...given) => (globalThis.testStore = make(...given)); "
     "const place = HS.points.place; HS.points.place = (...given) => (globalThis.testPlaces = place(...given)); "
 )
@@ -39,9 +39,9 @@ def opened(request: pytest.FixtureRequest, browser: Browser, app_url: str) -> It
         answer = route.fetch()
         body = answer.text()
         assert body.count(LAST_LINE) == 1, "the end of the canvas script is another one now"
-        route.fulfill(response=answer, body=body.replace(LAST_LINE, HAND_OUT + LAST_LINE))
+        route.fulfill(status=answer.status, content_type="text/javascript", body=body.replace(LAST_LINE, HAND_OUT + LAST_LINE))
 
-    page.route(lambda url: f"/{WING}?" in url and "gradio_api" not in url, hand_out)
+    page.route("**/canvas-*.js", hand_out)
     exhibit = ExhibitPage(page, request.param).open(app_url)
     page.evaluate(INSIDE)
     yield exhibit, watch

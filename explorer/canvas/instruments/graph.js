@@ -273,6 +273,7 @@
   function nearest(graph, layer, edges) {
     if (!graph.distance || edges.length === 0) return "";
     const best = edges.reduce((a, b) => (graph.distance[b] < graph.distance[a] ? b : a));
+    if (layer.rule.name === "predicted") return `, most to ${HS.place(graph.source[best], layer.keyGrid)} (estimate ${HS.show(-graph.distance[best])})`;
     return `, nearest ${HS.place(graph.source[best], layer.keyGrid)} (distance ${HS.show(graph.distance[best])})`;
   }
 

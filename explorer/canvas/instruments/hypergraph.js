@@ -19,6 +19,7 @@
   HS.lookField("style", "lift", word("lift", "mass", "contours"));
   HS.lookField("mass", 0.5, (v) => (SHARES.includes(v) ? v : undefined));
   HS.lookField("sort", "load", word("load", "number"));
+  HS.lookField("boxes", "with", word("with", "without", "both")); // of a detector
   // null: as the model had it.
   HS.lookField("temperature", null, orNull(number(-3, 3)));
   HS.lookField("hard", null, orNull(number(0, 1)));
@@ -246,6 +247,7 @@
       SHARES.forEach((share, i) => entries.push(HS.legend.entry(HS.legend.sample("#ffffff", ["solid", "dashed", "dotted"][i]), `holds ${HS.percent(share)}`)));
     } else if (lines.length || chosen.length === 0) entries.push(HS.legend.entry("", `a line encloses ${HS.percent(look.mass)} of a hyperedge`));
     for (const m of lines) entries.push(HS.legend.entry(HS.legend.sample(colourOf(m), "solid"), `hyperedge ${name(m)}`));
+    entries.push(...HS.boxes.legend(store));
     return { entries, facts: facts(store, d, chosen).map((fact) => HS.legend.entry("", fact)) };
   }
 
@@ -358,7 +360,8 @@
         }
         const d = HS.hyper.of(store, store.look.layer);
         const different = HS.hyper.effectiveNumber(d);
-        count.textContent = different === null ? `${HS.plural(d.active, "hyperedge")}` : `${HS.show(different)} of ${d.active} hyperedges differ`;
+        const lost = settings.hard > 0 ? ` · ${HS.percent(thrownAway(store))} of who takes part thrown away` : "";
+        count.textContent = `${different === null ? HS.plural(d.active, "hyperedge") : `${HS.show(different)} of ${d.active} hyperedges differ`}${lost}`;
         count.title = "How many different maps there are: exp of the entropy of the eigenvalues of their correlations (Vendi score); 0 when all are uniform.";
         reset.hidden = !HS.hyper.differs(store, store.layer);
         run.hidden = Object.keys(transferable()).length === 0;
@@ -367,12 +370,27 @@
     };
   }
 
+  /** Share of the participation of all patches that lies elsewhere once it is hardened: half of Σ |soft − present|, in units of the whole. */
+  function thrownAway(store) {
+    const { layer } = store;
+    const soft = HS.hyper.participation(layer.hypergraph, { ...HS.hyper.settingsOf(store, layer), hard: 0 });
+    const { a } = HS.hyper.of(store, store.look.layer);
+    let [moved, whole] = [0, 0];
+    for (let i = 0; i < a.length; i++) {
+      moved += Math.abs(soft[i] - a[i]) / 2;
+      whole += soft[i];
+    }
+    return whole ? moved / whole : 0;
+  }
+
   /** Inputs of the group “Look”. */
   function lookInputs(store, set) {
     const { segments } = HS.inputs;
     const { look } = store;
+    const boxes = HS.boxes.choice(store, set);
     return {
       main: {
+        ...(boxes && { boxes }),
         style: segments({ label: "Draw hyperedges as", options: [["lift", "map"], ["mass", "weights"], ["contours", "lines"]], value: look.style, onchange: set("style") }),
         sort: segments({ label: "Sort by", options: [["load", "load"], ["number", "number"]], value: look.sort, onchange: set("sort") }),
       },
@@ -522,7 +540,10 @@
 
   /** Beside the picture: the hyperedges in one, two or three columns. */
   function createStrip(store) {
-    return createTiles(store, { side: (count) => (count <= 5 ? 92 : count <= 10 ? 72 : 54), columns: (count) => (count <= 5 ? 1 : count <= 10 ? 2 : 3), words: false });
+    const stop = HS.boxes.watch(store);
+    const tiles = createTiles(store, { side: (count) => (count <= 5 ? 92 : count <= 10 ? 72 : 54), columns: (count) => (count <= 5 ? 1 : count <= 10 ? 2 : 3), words: false });
+    const { destroy } = tiles;
+    return { ...tiles, destroy: () => (stop(), destroy()) };
   }
 
   // ---------------------------------------------------------------------------------------------------------- cuts

@@ -138,7 +138,8 @@
       if (!Number.isFinite(rho)) return say(`One of the maps has the same value in all ${n} patches, so there is no rank correlation. Choose the other degree.`);
       const noun = reads ? reads.noun(store, state.degree) : "the graph reads";
       const words = Math.abs(rho) < 0.2 ? "the two maps have little to do with each other" : rho > 0 ? `${noun} where the evidence is` : `${noun} where the evidence is not`;
-      say(`Rank correlation (Spearman) ρ = ${rho.toFixed(2)}, n = ${n.toLocaleString("en")} patches: ${words}. ${METHODS.find(([name]) => name === state.method)[2]}.`);
+      const more = reads && reads.more ? reads.more(store, HS.maths.poolMap(map, map.shape, store.layer.grid)) : "";
+      say(`Rank correlation (Spearman) ρ = ${rho.toFixed(2)}, n = ${n.toLocaleString("en")} patches: ${words}. ${METHODS.find(([name]) => name === state.method)[2]}.${more}`);
     }
 
     function fillClasses() {

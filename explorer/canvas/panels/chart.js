@@ -7,8 +7,20 @@
 
   const FONT = "11px system-ui, sans-serif";
 
-  /** Theme colours of an element, for drawing on a canvas. */
+  const palettes = new WeakMap(); // root → {theme, palette}
+
+  /** Theme colours of an element, for drawing on a canvas; read once per theme, because reading makes the browser compute styles. */
   function colours(element) {
+    const root = element.closest("[data-theme]");
+    const theme = root && root.dataset.theme;
+    const known = root && palettes.get(root);
+    if (known && known.theme === theme) return known.palette;
+    const palette = computed(element);
+    if (root) palettes.set(root, { theme, palette });
+    return palette;
+  }
+
+  function computed(element) {
     const style = getComputedStyle(element);
     const read = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
     return {
@@ -43,10 +55,11 @@
     const box = HS.el("div", { class: "hs-board" }, base, over);
     parent.append(box);
     let size = null;
-    let theme = "";
+    let theme = null;
     let stale = true;
     let before = null;
     let under = null;
+    const overlay = HS.perFrame(() => size && box.isConnected && layer(over, spec.over, colours(box)));
 
     const at = (event) => {
       const rect = over.getBoundingClientRect();
@@ -89,15 +102,17 @@
     return {
       box,
       canvas: over,
-      /** Redraw the overlay, and the base too when `changed` is true or the theme is another one. */
+      width: () => (size ? size.width : box.clientWidth),
+      /** Redraw the overlay (in the next frame, once), and the base too (at once) when `changed` is true or the theme is another one. */
       draw(changed) {
         stale = stale || changed;
         if (!size && !measure()) return;
         const c = colours(box);
-        const now = Object.values(c).join();
-        if (stale || now !== theme) layer(base, spec.base, c);
-        [stale, theme] = [false, now];
-        if (spec.over) layer(over, spec.over, c);
+        const fresh = stale || c !== theme;
+        if (fresh) layer(base, spec.base, c);
+        [stale, theme] = [false, c];
+        if (spec.over && fresh) overlay.now();
+        else if (spec.over) overlay();
       },
       /** The container changed: redraw the base only when its own size did. */
       resize() {
@@ -253,8 +268,8 @@
     const node = HS.el("p", { class: className });
     parent.append(node);
     return (words) => {
-      if (node.textContent !== words) node.textContent = words;
-      node.hidden = !words;
+      HS.write(node, words);
+      HS.hide(node, !words);
     };
   }
 

@@ -165,13 +165,14 @@
   /** What a distance of this layer measures, for an axis. */
   function unitOf(layer) {
     if (layer.rule.name === "axial-threshold") return `distance (${layer.rule.p === 2 ? "L2" : "L1"}, feature units)`;
+    if (layer.rule.name === "predicted") return "minus the estimated attention";
     return layer.position ? "squared distance of unit features + position term" : "squared distance of unit features (0 … 4)";
   }
 
   /** The numbers beside the sentence, as [name, words]; what does not exist for this rule is left out. */
   function factsOf(layer, x) {
     const found = [];
-    if (x.distance !== null) found.push(["distance", HS.show(x.distance)]);
+    if (x.distance !== null) found.push(layer.rule.name === "predicted" ? ["estimate", HS.show(-x.distance)] : ["distance", HS.show(x.distance)]);
     if (x.rank !== null && layer.distance) found.push(["rank", `${ordinal(x.rank)} of ${x.of}`]);
     if (x.margin !== null) found.push(["margin", `${HS.percent(Math.abs(x.margin))} ${x.margin > 0 ? "inside" : "outside"} (limit ${HS.show(x.limit)})`]);
     if (x.position !== null) found.push(["position term", `${HS.show(x.position)} (features ${HS.show(x.distance - x.position)})`]);

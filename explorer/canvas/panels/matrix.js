@@ -75,7 +75,7 @@
     const say = HS.chart.note(el);
     const graph = () => store.graph(store.look.layer);
     const frame = () => {
-      const width = view.box.clientWidth;
+      const width = view.width();
       return { x: MARGIN.left, y: MARGIN.top, width: width - MARGIN.left - MARGIN.right, height: width - MARGIN.top - MARGIN.bottom };
     };
     const cellSize = (f) => [f.width / graph().keys, f.height / graph().n];
@@ -230,7 +230,7 @@
     }
 
     function summary(g) {
-      const finer = g.n > view.box.clientWidth ? " One dot may stand for several edges." : store.layer.share ? " The stronger the shade, the more channels the edge won." : "";
+      const finer = g.n > view.width() ? " One dot may stand for several edges." : store.layer.share ? " The stronger the shade, the more channels the edge won." : "";
       return `${HS.plural(g.m, "edge")} among ${(g.n * g.keys).toLocaleString("en")} pairs (${HS.percent(g.m / (g.n * g.keys))}).${finer}`;
     }
 

@@ -7,10 +7,22 @@
 
   const LEFT = 20;
   const BOTTOM = 22;
+  const WAITING = { asking: "computing …", refused: "no map" };
 
   function mount(el, store) {
-    const state = { colour: "edge", at: null, n: 0, over: null };
+    const state = { method: "pca", colour: "edge", at: null, n: 0, over: null };
     const layer = () => store.look.layer;
+    const source = HS.points.source(store, () => (view.draw(true), describe()));
+    const key = () => `${store.payload.run} ${store.layer.name} umap`;
+    const methods = HS.chart.choice(el, "Map", [["pca", "PCA"], ["umap", "UMAP"]], state.method, (method) => {
+      state.method = method;
+      askIfNeeded();
+      view.draw(true);
+      describe();
+    });
+    function askIfNeeded() {
+      if (state.method === "umap" && store.host.live && source.status(key()) === "none") source.ask(key(), { method: "umap", look: store.look });
+    }
     HS.chart.choice(el, "Colour", [["edge", "strongest hyperedge"], ["own", "patch"]], state.colour, (colour) => {
       state.colour = colour;
       view.draw(true);
@@ -18,9 +30,20 @@
     const view = HS.chart.board(el, { label: "Patches and prototypes in the plane of their two main directions", height: (width) => Math.min(width, 400), base, over, move, leave, press });
     const say = HS.chart.note(el);
 
-    /** Prototypes under the present context: P₀ + t·ΔP. [M, 2] */
+    /** {tokens, prototypes, static} in the plane of the chosen method; null while they are on their way. */
+    function plane() {
+      const { space, hyperedges } = store.layer.hypergraph;
+      if (state.method === "pca") return space;
+      const points = source.get(key());
+      if (!points) return null;
+      const [n, m] = [2 * store.layer.grid[0] * store.layer.grid[1], 2 * hyperedges];
+      return { tokens: points.subarray(0, n), prototypes: points.subarray(n, n + m), static: points.length > n + m ? points.subarray(n + m) : null };
+    }
+
+    /** Prototypes under the present context: P₀ + t·ΔP. [M, 2]; UMAP knows only those of the model. */
     function prototypes() {
-      const { prototypes: p, static: still } = store.layer.hypergraph.space;
+      const { prototypes: p, static: still } = plane();
+      if (state.method === "umap") return p;
       const own = store.layer.hypergraph.own.context;
       const { context } = HS.hyper.settingsOf(store, store.layer);
       if (!still || context === own || own === 0) return p;
@@ -28,19 +51,27 @@
     }
 
     function base(ctx, width, height, c) {
-      const { tokens, static: still, explained } = store.layer.hypergraph.space;
       const d = HS.hyper.of(store, layer());
       const box = { x: LEFT, y: 2, width: width - LEFT - 2, height: height - BOTTOM - 2 };
+      state.at = null;
+      if (!plane()) return HS.chart.text(ctx, WAITING[source.status(key())] || "", width / 2, height / 2, c.muted, "center", "middle");
+      const { tokens, static: still } = plane();
       const now = prototypes();
       state.n = d.n;
       state.still = still;
       state.at = HS.points.place(Float32Array.from([...tokens, ...now, ...(still || [])]), box, 14);
       ctx.strokeStyle = c.line;
       ctx.strokeRect(box.x + 0.5, box.y + 0.5, box.width - 1, box.height - 1);
-      HS.chart.text(ctx, `1st direction · ${HS.percent(explained[0])} of the variance`, box.x + box.width / 2, box.y + box.height + 14, c.ink, "center", "middle");
-      HS.chart.upright(ctx, `2nd direction · ${HS.percent(explained[1])}`, 8, box.y + box.height / 2, c.ink);
+      axes(ctx, box, c);
       drawTokens(ctx, d, c);
       for (let m = 0; m < d.m; m++) if (d.on[m]) drawPrototype(ctx, m, c);
+    }
+
+    function axes(ctx, box, c) {
+      const { explained } = store.layer.hypergraph.space;
+      const [first, second] = state.method === "pca" ? [`1st direction · ${HS.percent(explained[0])} of the variance`, `2nd direction · ${HS.percent(explained[1])}`] : ["no unit: only who lies beside whom means something", ""];
+      HS.chart.text(ctx, first, box.x + box.width / 2, box.y + box.height + 14, c.ink, "center", "middle");
+      HS.chart.upright(ctx, second, 8, box.y + box.height / 2, c.ink);
     }
 
     function drawTokens(ctx, d, c) {
@@ -147,6 +178,8 @@
     }
 
     function describe() {
+      if (state.method === "umap" && source.status(key()) === "refused") return say(source.message(key()));
+      if (state.method === "umap" && source.status(key()) === "asking") return say("The server computes the map (a few seconds, once per layer) …");
       const still = store.layer.hypergraph.space.static;
       const { context } = HS.hyper.settingsOf(store, store.layer);
       const arrows = still ? ` Stars: what was learned (P₀, the same for every picture); lines: what this picture adds${context === 1 ? "" : ` (${HS.show(context)} × of it)`}.` : "";
@@ -156,11 +189,17 @@
 
     return {
       draw(changed) {
-        view.draw(!HS.chart.onlyHover(changed));
-        if (!HS.chart.onlyHover(changed)) describe();
+        if (HS.chart.onlyHover(changed)) return view.draw(false);
+        methods.allow("umap", store.host.live || Boolean(source.get(key())), "UMAP is computed by the server; this is a replay without one");
+        askIfNeeded();
+        view.draw(true);
+        describe();
       },
       resize: () => view.resize(),
-      destroy: () => el.replaceChildren(),
+      destroy() {
+        source.stop();
+        el.replaceChildren();
+      },
     };
   }
 

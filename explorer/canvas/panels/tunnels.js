@@ -1,13 +1,17 @@
 /**
  * The seven places where a detector adds what the hyperedges found to its own features, each through a learned gate. A line is as
- * wide as the tunnel is loud: ρ = ‖g · enhanced‖ ÷ ‖feature‖. Data: payload.extras.tunnels [{layer, place, gate, loudness}], where
- * `place` reads "stride 8, backbone → neck".
+ * wide as the tunnel is loud: ρ = ‖g · enhanced‖ ÷ ‖feature‖. Below, where in the picture each is loud. Data: payload.extras.tunnels
+ * [{layer, place, gate, loudness, map [h, w]}], where `place` reads "stride 8, backbone → neck".
  */
 (() => {
   "use strict";
 
   const TOP = 58;
   const ROW = 74;
+  const ACROSS = 4;
+  const GAP = 6;
+  const WORDS = 16;
+  const FAINT = 6; // doublings below the feature at which a map is as dark as at nothing
   const FULL = 0.5; // loudness of the widest line: half as loud as the feature itself
   const STAGES = ["backbone", "neck", "head"];
   const BETWEEN = [[/backbone → neck/, 0.5], [/inside the neck/, 1], [/neck → head/, 1.5]];
@@ -24,6 +28,7 @@
     const tunnels = () => store.payload.extras.tunnels.map(placed).filter(Boolean);
     const strides = () => [...new Set(tunnels().map(({ stride }) => stride))].sort((a, b) => a - b);
     const view = HS.chart.board(el, { label: "Seven tunnels from the hyperedges into the network, as wide as they are loud", height: () => TOP + ROW * strides().length, base, over, move, leave: () => move(-1, -1) });
+    const maps = HS.chart.board(el, { label: "Where in the picture each tunnel is loud", height: (width) => rows() * (side(width) + WORDS + GAP) + 28, base: mapsBase, over: mapsOver, move: mapsMove, leave: () => store.setHover(null), press: mapsPress });
     const say = HS.chart.note(el);
 
     const stageX = (stage, width) => 34 + (stage * (width - 68)) / 2;
@@ -41,6 +46,50 @@
       for (const tunnel of tunnels()) draw(ctx, tunnel, width, c, 0.8);
       for (const tunnel of tunnels()) name(ctx, tunnel, width, c);
       hyperedges(ctx, width, c);
+    }
+
+    // ------------------------------------------------------------------------------------------ where each is loud
+
+    const drawn = () => tunnels().filter(({ map }) => map && map.shape);
+    const rows = () => Math.ceil(drawn().length / ACROSS);
+    const side = (width) => Math.floor((width - GAP * (ACROSS - 1)) / ACROSS);
+    const mapFrames = (width) =>
+      drawn().map((tunnel, i) => {
+        const box = { x: (i % ACROSS) * (side(width) + GAP), y: Math.floor(i / ACROSS) * (side(width) + WORDS + GAP) + WORDS, width: side(width), height: side(width) };
+        return { tunnel, frame: HS.minimap.fit(box, tunnel.map.shape) };
+      });
+
+    function mapsBase(ctx, width, height, c) {
+      const image = HS.chart.picture(store, () => maps.draw(true));
+      for (const { tunnel, frame } of mapFrames(width)) {
+        HS.chart.text(ctx, `${tunnel.layer} · stride ${tunnel.stride}`, frame.x, frame.y - 4, c.ink, "left", "bottom");
+        const values = Float32Array.from(tunnel.map, (v) => Math.max(0, Math.log2(Math.max(v, 1e-9)) + FAINT));
+        HS.minimap.drawBase(ctx, frame, image, { values, grid: tunnel.map.shape, scale: { kind: "sequential", max: FAINT } });
+      }
+      HS.minimap.legend(ctx, 0, height - 24, 200, "viridis", [`≤ 1/${2 ** FAINT}`, "≥ 1 × the feature"], c);
+    }
+
+    function mapsOver(ctx, width) {
+      const focus = store.focus(store.look.layer);
+      if (focus !== null) for (const { frame } of mapFrames(width)) HS.minimap.mark(ctx, frame, store.layer.grid, focus);
+    }
+
+    /** The patch of the layer under the pointer, in whichever map. */
+    function patchUnder(x, y) {
+      for (const { frame } of mapFrames(maps.box.clientWidth)) {
+        const cell = HS.cellAt(frame, store.layer.grid, x, y);
+        if (cell !== null) return cell;
+      }
+      return null;
+    }
+    function mapsMove(x, y) {
+      const patch = patchUnder(x, y);
+      store.setHover(patch === null ? null : { layer: store.look.layer, patch, side: "target" });
+      return patch;
+    }
+    function mapsPress(x, y) {
+      const patch = patchUnder(x, y);
+      if (patch !== null) store.togglePin(patch);
     }
 
     function box(ctx, x, y, words, c) {
@@ -124,18 +173,23 @@
       }
       const loudest = all.reduce((a, b) => (b.loudness > a.loudness ? b : a));
       const silent = all.every(({ loudness }) => loudness === 0) ? "All gates are shut: this is the network without hyperedges." : `Loudest: layer ${loudest.layer} (${loudest.place}), ${HS.percent(loudest.loudness)}.`;
-      say(`${silent} Width: loudness ρ = ‖g · enhanced‖ ÷ ‖feature‖, the widest line is ${HS.percent(FULL)} and more; g: the learned gate, dashed where it subtracts.`);
+      say(`${silent} Width: loudness ρ = ‖g · enhanced‖ ÷ ‖feature‖, the widest line is ${HS.percent(FULL)} and more; g: the learned gate, dashed where it subtracts. Maps: where each is loud, one scale for all.`);
     }
 
     return {
       draw(changed) {
-        if (HS.chart.onlyHover(changed)) return;
+        if (HS.chart.onlyHover(changed)) return maps.draw(false);
         state.over = null;
         view.resize();
         view.draw(true);
+        maps.resize();
+        maps.draw(true);
         describe();
       },
-      resize: () => view.resize(),
+      resize() {
+        view.resize();
+        maps.resize();
+      },
       destroy: () => el.replaceChildren(),
     };
   }

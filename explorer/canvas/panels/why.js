@@ -24,6 +24,8 @@
     const verdict = HS.chart.note(el, "hs-panel-verdict");
     const facts = HS.el("dl", { class: "hs-numbers" });
     el.append(facts);
+    const measure = HS.el("button", { type: "button", class: "hs-button", onclick: measureRow, hidden: true }, "Measure A against every patch");
+    el.append(measure);
     const say = HS.chart.note(el);
 
     // ---------------------------------------------------------------------------------------------- which two patches
@@ -66,21 +68,26 @@
       return null;
     }
 
-    /** All distances of A, asked once from the server when B is no candidate. */
-    function rowOf(pair) {
+    /** All distances of A, where somebody wanted them: they do not travel with the payload. */
+    const rowOf = (pair) => state.rows.get(`${store.layer.name} ${pair.a}`) || null;
+
+    /** True where the server knows more distances of the pinned patch than its candidates tell. */
+    function mayMeasure(pair) {
+      const { layer } = store;
+      const knows = layer.rule.name === "nearest" && layer.distance && !layer.position && !HS.pooled(layer);
+      return Boolean(knows && store.host.live && store.payload.run && store.pins(here()).includes(pair.a) && !rowOf(pair));
+    }
+
+    async function measureRow() {
+      const pair = resolve();
+      if (!pair) return;
       const key = `${store.layer.name} ${pair.a}`;
-      if (state.rows.has(key)) return state.rows.get(key);
-      if (store.layer.rule.name !== "nearest" || HS.explain.columnOf(store.layer, pair.a, pair.b) >= 0) return null;
-      state.rows.set(key, null);
-      const answer = store.lookup({ question: "row", layer: here(), patch: pair.a });
-      if (answer) {
-        answer.then((found) => {
-          if (!found || !found.values) return;
-          state.rows.set(key, found.values);
-          draw();
-        }, () => state.rows.delete(key));
-      }
-      return null;
+      measure.disabled = true;
+      const found = await Promise.resolve(store.lookup({ question: "row", layer: here(), patch: pair.a })).catch(() => null);
+      measure.disabled = false;
+      if (!found || !found.values) return;
+      state.rows.set(key, found.values);
+      draw();
     }
 
     // -------------------------------------------------------------------------------------------------------- drawing
@@ -181,14 +188,23 @@
 
     // ---------------------------------------------------------------------------------------------------------- words
 
+    /** The list of numbers; what stays the same is left alone, because every pointer move comes by here. */
+    function list(found) {
+      while (facts.childElementCount > found.length) facts.lastElementChild.remove();
+      while (facts.childElementCount < found.length) facts.append(HS.el("div", {}, HS.el("dt"), HS.el("dd")));
+      found.forEach((words, i) => words.forEach((word, j) => {
+        HS.write(facts.children[i].children[j], word);
+      }));
+    }
+
     function describe() {
       const pair = resolve();
-      facts.replaceChildren();
-      if (!pair) return verdict(""), say("");
+      HS.hide(measure, !pair || !mayMeasure(pair));
+      if (!pair) return verdict(""), list([]), say("");
       const { layer } = store;
       const x = HS.explain.explain(layer, graph(), store.look.rule, pair.a, pair.b, rowOf(pair));
       verdict(HS.explain.sentence(layer, store.look.rule, x));
-      for (const [name, value] of HS.explain.factsOf(layer, x)) facts.append(HS.el("div", {}, HS.el("dt", {}, name), HS.el("dd", {}, value)));
+      list(HS.explain.factsOf(layer, x));
       const changed = x.candidate && x.modelKept !== x.kept ? ` With the model's own settings there ${x.modelKept ? "is an edge" : "is none"}.` : "";
       say(`${HS.plural(width(), "candidate")} of A in the order of the list, edges bright.${changed} ${HINT[store.pins(here()).length ? 1 : 0]}`);
     }

@@ -11,11 +11,10 @@ import numpy as np
 from pydantic import Field
 
 from explorer import looking, runtime
-from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
+from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.hypergraphs import claims
-from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, look, measures
+from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, known_layers, look, measures, notes
 from explorer.exhibits.hypergraphs.softhgnn import STAGE
-from explorer.looking import RANDOM_WEIGHTS
 from models.structures import Attribution, SoftHypergraph
 
 NAMES = {
@@ -52,10 +51,8 @@ def edit_of(controls: FormsControls) -> HypergraphEdit:
 
 def run(shown: np.ndarray, controls: FormsControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One picture through the three networks."""
-    unknown = sorted({cut.layer for cut in cuts} - {*NAMES, "*"})
-    if unknown:
-        raise BadRequest(f"there is no layer named {unknown[0][:60]!r} to change; there are {', '.join(NAMES)}")
-    layers, predictions, measured, worth = [], {}, {}, {}
+    known_layers(cuts, list(NAMES))
+    layers, predictions, measured, worth, hypergraphs = [], {}, {}, {}, []
     labels = None
     for name, label in NAMES.items():
         own = [replace(cut, layer=name) for cut in cuts if cut.layer in (name, "*")]
@@ -65,6 +62,7 @@ def run(shown: np.ndarray, controls: FormsControls, cuts: Sequence[Intervention]
         predictions[name] = found.prediction.top(10)
         measured[name] = measures(found.hypergraph, labels, found.messages, found.tokens)
         worth[name] = found.worth.tolist()
+        hypergraphs.append(found.hypergraph)
     loaded = runtime.model("softvit_diverse")
     return Scene(
         shown=shown,
@@ -73,7 +71,7 @@ def run(shown: np.ndarray, controls: FormsControls, cuts: Sequence[Intervention]
         prediction=predictions["softvit_diverse"],
         measures=measured,
         labels=labels,
-        notes=() if all(runtime.model(name).trained for name in NAMES) else (RANDOM_WEIGHTS,),
+        notes=notes(all(runtime.model(name).trained for name in NAMES), hypergraphs, shown),
         extras={"predictions": predictions, "worth": worth},
     )
 
@@ -99,7 +97,7 @@ EXHIBIT = Exhibit(
     controls=FormsControls,
     run=run,
     explain=explain_class,
-    views=("hyperedges", "participation", "overlap", "prototypes", "incidence", "attribution", "claims"),
+    views=("hyperedges", "participation", "overlap", "prototypes", "incidence", "heads", "attribution", "claims"),
     example="bus",
     folder=Path(__file__).parent,
     cuts=CUTS,

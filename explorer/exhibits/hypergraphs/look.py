@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from explorer import runtime
@@ -14,13 +15,15 @@ from explorer.diagnostics import Measure
 from explorer.diagnostics.snapshot import Labels as PatchLabels
 from explorer.diagnostics.soft_hypergraph import summary
 from explorer.exhibit import BadRequest, Intervention
-from explorer.looking import run_model
+from explorer.looking import RANDOM_WEIGHTS, run_model
 from models.capture import Trace
 from models.structures import HypergraphMessages, Prediction, SoftHypergraph, Structure
 
 HypergraphEdit = Callable[[SoftHypergraph], SoftHypergraph]
 Labels = tuple[np.ndarray, bool] | None
 CUTS = ("hyperedge", "patch")
+ALIKE = "maps of such hyperedges say nothing about the picture."
+UNIFORM = 0.99  # entropy of a hyperedge's weights, as a share of the largest possible, above which it joins all patches alike
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,28 @@ def look(name: str, shown: np.ndarray, edit: HypergraphEdit | None = None, cuts:
     top = int(prediction.logits[0].argmax())
     before, after = (answer.logits.float().softmax(1)[:, top] for answer in (prediction, others))
     return Look(hypergraph, only(trace, HypergraphMessages), only(trace, Tokens).tokens, prediction, (before - after).numpy())
+
+
+def known_layers(cuts: Sequence[Intervention], names: Sequence[str]) -> None:
+    """Raise BadRequest when a cut is meant for a layer that cannot be changed."""
+    unknown = sorted({cut.layer for cut in cuts} - {*names, "*"})
+    if unknown:
+        raise BadRequest(f"there is no layer named {unknown[0][:60]!r} to change; there are {', '.join(names)}")
+
+
+def notes(trained: bool, hypergraphs: Sequence[SoftHypergraph], shown: np.ndarray) -> tuple[str, ...]:
+    """Plain remarks that the page must show: random weights, and maps that cannot tell the patches of the picture apart."""
+    flat = sum(_uniform(found) for found in hypergraphs)
+    remark = f"In {flat} of {len(hypergraphs)} layers every hyperedge joins all patches alike: {ALIKE}"
+    if not flat and np.ptp(shown, axis=(0, 1)).max() == 0:  # borders tell such patches apart all the same
+        flat, remark = 1, f"The picture is of one colour: {ALIKE}"
+    return (() if trained else (RANDOM_WEIGHTS,)) + ((remark,) if flat else ())
+
+
+def _uniform(found: SoftHypergraph) -> bool:
+    weights = found.weights()[0][:, found.active()[0]]
+    entropy = torch.special.entr(weights).sum(0) / np.log(max(weights.shape[0], 2))
+    return bool((entropy > UNIFORM).all() and weights.shape[1])
 
 
 def layer_of(model: nn.Module) -> str:

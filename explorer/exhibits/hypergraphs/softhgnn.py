@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
-from explorer import looking, runtime
+from explorer import examples, looking, runtime
 from explorer.diagnostics.patch_graph import summary as graph_summary
 from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.hypergraphs import claims
-from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, Look, look, measures
-from explorer.looking import RANDOM_WEIGHTS
+from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, Look, known_layers, layer_of, look, measures, notes, only
 from models.hypergraphs.hard import FuzzyCMeans, HardMembers
 from models.structures import Attribution, SoftHypergraph
 
 MODEL: Final = "softvit_diverse"
+LAYER: Final = "soft_hgnn"
+OWN: Final = "of this picture"
 STAGE = "to_patch_embedding.body"  # the last map [C, h, w] before the tokens
 CLIQUE_LIMIT = 24  # candidates per patch in the clique expansion: as many as a patch graph sends to the browser
 
@@ -29,6 +33,7 @@ class SoftHGNNControls(Controls):
         MODEL,
         title="Model",
         description="Trained with a penalty on look-alike hyperedges (ours); as released; or with a choice among many hyperedges (sparse).",
+        json_schema_extra={"words": {MODEL: "one head, penalty", "softvit_dense": "as released", "softvit_sparse": "sparse"}},
     )
     normalise: Literal["as trained", "vertices", "hyperedges"] = Field(
         "as trained",
@@ -68,14 +73,23 @@ class SoftHGNNControls(Controls):
         description="0 compares every picture with the same learned prototypes, 1 is the model, 2 goes twice as far.",
         json_schema_extra={"step": 0.1, "advanced": True},
     )
+    prototypes: Literal["of this picture", "bear", "bus", "cat", "coffee", "coins", "dot", "horses", "rocket", "shoe"] = Field(
+        OWN,
+        title="Prototypes",
+        description="Compare the patches of this picture with what another picture made of the prototypes: which hyperedges are the same?",
+        json_schema_extra={"advanced": True},
+    )
 
 
 def edit_of(controls: SoftHGNNControls) -> HypergraphEdit:
     """The visitor's settings as a change of the hypergraph; it changes nothing where they are the model's own."""
 
+    lent = None if controls.prototypes == OWN else offset_of(controls.model, controls.prototypes)
+
     def edit(found: SoftHypergraph) -> SoftHypergraph:
-        if controls.context != 1 and found.static is not None and found.offset is not None:
-            found = found.with_prototypes(found.static + controls.context * found.offset)
+        if found.static is not None and found.offset is not None and (controls.context != 1 or lent is not None):
+            offset = found.offset if lent is None else lent.to(found.offset).expand_as(found.offset)
+            found = replace(found.with_prototypes(found.static + controls.context * offset), offset=offset)
         if controls.normalise not in ("as trained", found.normalise):
             found = found.normalised_over("vertices" if controls.normalise == "vertices" else "hyperedges")
         if controls.temperature:
@@ -87,12 +101,40 @@ def edit_of(controls: SoftHGNNControls) -> HypergraphEdit:
     return edit
 
 
+@lru_cache(maxsize=64)
+def offset_of(model: str, picture: str) -> Tensor:
+    """What another picture adds to the prototypes, ΔP [1, M, D]: one that ships, by name."""
+    trace, _ = looking.run_model(model, examples.picture(picture))
+    offset = only(trace, SoftHypergraph).offset
+    assert isinstance(offset, Tensor)
+    return offset
+
+
+def by_choice(controls: SoftHGNNControls, shown: np.ndarray, found: Look) -> dict[str, Any]:
+    """What the number of chosen hyperedges does: the first class's probability at every k, and how often pictures choose each.
+
+    `used` is from the model card: the share of `pictures` test pictures that choose each of those that can be chosen.
+    """
+    change = edit_of(controls.model_copy(update={"hard": 0.0}))
+    count = found.hypergraph.hyperedges - found.hypergraph.rule.settings["fixed"] + 1
+    maker = layer_of(runtime.model(controls.model).model)
+    _, answers = looking.run_model(controls.model, shown, {maker: lambda one: change(one).each_choice()}, copies=count)
+    top = int(found.prediction.logits[0].argmax())
+    card = runtime.model(controls.model).card.get("measured", {})
+    by_k = answers.logits.float().softmax(1)[:, top].tolist()
+    return {"label": found.prediction.top(1)[0][0], "by_k": by_k, "used": card.get("used"), "pictures": card.get("pictures")}
+
+
 def run(shown: np.ndarray, controls: SoftHGNNControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One picture through the host with soft hyperedges, and three other readings of the same tokens."""
+    known_layers(cuts, [LAYER])
     found = look(controls.model, shown, edit_of(controls), cuts)
     grid, loaded = found.hypergraph.grid, runtime.model(controls.model)
+    extras: dict[str, Any] = {"worth": {LAYER: found.worth.tolist()}}
+    if found.hypergraph.scores is not None and not cuts:
+        extras["choice"] = {LAYER: by_choice(controls, shown, found)}
     labels = segments(grid) if segments else None
-    layers = [Layer("soft_hgnn", "Soft hyperedges", {"hypergraph": found.hypergraph, "messages": found.messages}), *others(found)]
+    layers = [Layer(LAYER, "Soft hyperedges", {"hypergraph": found.hypergraph, "messages": found.messages}), *others(found)]
     measured = {
         layer.name: measures(layer.structures["hypergraph"], labels, *_sent(layer, found))  # type: ignore[arg-type]
         for layer in layers
@@ -105,8 +147,8 @@ def run(shown: np.ndarray, controls: SoftHGNNControls, cuts: Sequence[Interventi
         prediction=found.prediction.top(10),
         measures=measured | {"clique": _clique_measures(layers[1], labels)},
         labels=labels,
-        notes=() if loaded.trained else (RANDOM_WEIGHTS,),
-        extras={"worth": {"soft_hgnn": found.worth.tolist()}},
+        notes=notes(loaded.trained, [found.hypergraph], shown),
+        extras=extras,
     )
 
 
@@ -125,7 +167,7 @@ def others(found: Look) -> list[Layer]:
 
 
 def _sent(layer: Layer, found: Look) -> tuple:
-    return (found.messages, found.tokens) if layer.name == "soft_hgnn" else (None, None)
+    return (found.messages, found.tokens) if layer.name == LAYER else (None, None)
 
 
 def _clique_measures(layer: Layer, labels) -> list:
@@ -154,7 +196,7 @@ EXHIBIT = Exhibit(
     run=run,
     explain=explain_class,
     views=(
-        "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "heads",
+        "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "heads", "choice",
         "why", "matrix", "degree", "length", "layout", "attribution", "claims",
     ),
     example="bus",

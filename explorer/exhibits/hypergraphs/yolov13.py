@@ -9,16 +9,18 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 
 from explorer import runtime
 from explorer.diagnostics.detector import box_sharing, detector_summary, matched
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
-from explorer.exhibits.hypergraphs.look import CUTS, edited, measures
-from explorer.looking import RANDOM_WEIGHTS
-from models.capture import capture
+from explorer.exhibits.hypergraphs import claims
+from explorer.exhibits.hypergraphs.look import CUTS, edited, known_layers, measures, notes
+from models.attribution import attribute
+from models.capture import alone, capture
 from models.hypergraphs.detection import find, letterbox
-from models.structures import Detections, SoftHypergraph, Tunnel
+from models.structures import Attribution, Detections, NonFiniteError, SoftHypergraph, Tunnel
 
 GATES = {  # number of the tunnel's layer → control, and what it joins
     13: ("gate_13", "stride 8, backbone → neck"),
@@ -29,11 +31,14 @@ GATES = {  # number of the tunnel's layer → control, and what it joins
     27: ("gate_27", "stride 16, neck → head"),
     31: ("gate_31", "stride 32, neck → head"),
 }
+HYPERACE = "model.9"
 BRANCHES = {
     "model.9.branch1.m.hgnn.edge_generator": "First branch",
     "model.9.branch2.m.hgnn.edge_generator": "Second branch",
 }
-UNSURE = 0.5  # detections below are shown when the visitor lowers the threshold, but do not enter the measures
+COVERS, MOST_OCCLUDED = 16, 256  # occlusion covers a sixteenth of the side at a time
+GREY = 114 / 255  # what a detector's picture is padded with stands for "nothing there"
+FINEST = 20  # cells along a side of the small maps of what each tunnel sends
 
 
 def _gate(layer: int) -> Any:
@@ -52,7 +57,10 @@ class YOLOv13Controls(Controls):
         "yolov13_micro",
         title="Model",
         description="Ours, trained on composed scenes with garments; or a published size, which needs its checkpoint (see the README).",
-        json_schema_extra={"advanced": True},
+        json_schema_extra={
+            "advanced": True,
+            "words": {"yolov13_micro": "ours, small", **{f"yolov13{size}": f"YOLOv13-{size.upper()}" for size in "nslx"}},
+        },
     )
     hyperace: bool = Field(
         True, title="HyperACE on", description="Off: all seven gates are shut and nothing comes back from the hyperedges."
@@ -81,7 +89,7 @@ class YOLOv13Controls(Controls):
 
 def run(shown: np.ndarray, controls: YOLOv13Controls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One picture through the detector, and once more with every gate shut."""
-    _check(cuts)
+    known_layers(cuts, list(BRANCHES))
     factors = {layer: getattr(controls, name) if controls.hyperace else 0.0 for layer, (name, _) in GATES.items()}
     found, hypergraphs, tunnels = detect(controls, shown, factors, cuts)
     without, _, _ = detect(controls, shown, dict.fromkeys(GATES, 0.0))
@@ -92,17 +100,17 @@ def run(shown: np.ndarray, controls: YOLOv13Controls, cuts: Sequence[Interventio
     whole = detector_summary({BRANCHES[name]: one for name, one in hypergraphs.items()}, named, found, without)
     return Scene(
         shown=shown,
-        seen=_pixels(shown, controls.side),
+        seen=_pixels(shown, controls.side) if controls.side < shown.shape[0] else shown,
         layers=layers,
         prediction=best(found),
         measures={layer.name: [*whole, *measures(hypergraphs[layer.name], labels, None, None)] for layer in layers},
         labels=labels,
-        notes=() if loaded.trained else (RANDOM_WEIGHTS,),
+        notes=notes(loaded.trained, list(hypergraphs.values()), shown),
         extras={
             "detections": listed(found) | {"sharing": _sharing(hypergraphs, found)},
             "without": listed(without) | {"matched": _matching(found, without)},
             "tunnels": [
-                {"layer": layer, "place": GATES[layer][1], "gate": t.gate.item(), "loudness": t.loudness()[0].item()}
+                {"layer": layer, "place": GATES[layer][1], "gate": t.gate.item(), "loudness": t.loudness()[0].item(), "map": sent(t)}
                 for layer, t in tunnels.items()
             ],
         },
@@ -120,6 +128,9 @@ def detect(
     with torch.inference_mode(), capture(loaded.model, edits=edits) as trace:
         answer = loaded.model(image.to(runtime.device()))
     trace.require_finite()
+    if not torch.isfinite(answer).all():
+        share = 100 * (1 - torch.isfinite(answer).float().mean().item())
+        raise NonFiniteError(f"the detections: {share:.1f} % of boxes and scores is not a finite number")
     found = find(answer[0].cpu(), fitted.inside, controls.confidence, labels=loaded.labels)
     tunnels = {layer: trace.structures[f"model.{layer}.blend"].cpu() for layer in GATES}
     return found, {name: trace.structures[name].cpu() for name in BRANCHES}, tunnels  # type: ignore[misc, return-value]
@@ -129,10 +140,11 @@ def _scaled(tunnel: Tunnel, factor: float) -> Tunnel:
     return tunnel.scaled(factor)
 
 
-def _check(cuts: Sequence[Intervention]) -> None:
-    unknown = sorted({cut.layer for cut in cuts} - {*BRANCHES, "*"})
-    if unknown:
-        raise BadRequest(f"there is no layer named {unknown[0][:60]!r} to change; there are {', '.join(BRANCHES)}")
+def sent(tunnel: Tunnel) -> np.ndarray:
+    """How loud a tunnel is in each cell, ‖g · enhanced‖ over the channels in units of the mean ‖feature‖ of a cell: [h, w], at most 20 × 20."""
+    loud = (tunnel.gate * tunnel.enhanced[:1]).norm(dim=1) / tunnel.feature[:1].norm(dim=1).mean().clamp_min(1e-12)
+    height, width = (min(side, FINEST) for side in loud.shape[1:])
+    return F.adaptive_avg_pool2d(loud[None], (height, width))[0, 0].numpy()
 
 
 def _pixels(shown: np.ndarray, side: int) -> np.ndarray:
@@ -149,9 +161,9 @@ def best(found: Detections) -> list[tuple[str, float]]:
 
 
 def listed(found: Detections) -> dict[str, Any]:
-    """Detections as the page draws them: boxes as shares of the picture's side."""
+    """Detections as the page draws them: boxes as shares of the picture's side, cut off at its border."""
     height, width = found.size
-    shares = found.boxes / found.boxes.new_tensor([width, height, width, height])
+    shares = (found.boxes / found.boxes.new_tensor([width, height, width, height])).clamp(0, 1)
     return {"boxes": shares.tolist(), "scores": found.scores.tolist(), "labels": [found.label(i) for i in range(len(found.scores))]}
 
 
@@ -165,6 +177,32 @@ def _sharing(hypergraphs: Mapping[str, SoftHypergraph], found: Detections) -> di
 def _matching(found: Detections, without: Detections) -> dict[str, Any]:
     pairs = matched(found, without)
     return {name: np.asarray(getattr(pairs, name)).tolist() for name in pairs.__dataclass_fields__}
+
+
+class BestScores(torch.nn.Module):
+    """A detector as a classifier: the surest score of every class, [B, 3, H, W] around grey → [B, classes]."""
+
+    def __init__(self, detector: torch.nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.detector(image + GREY)[:, 4:].amax(2)
+
+
+def explain_class(shown: np.ndarray, controls: YOLOv13Controls, method: str, target: str, layer: str) -> Attribution:
+    """Where the surest box of a class gets its score from; Grad-CAM weighs the map that HyperACE returns."""
+    loaded = runtime.model(controls.model)
+    if method == "occlusion" and controls.side > MOST_OCCLUDED:
+        raise BadRequest(
+            f"occlusion looks {COVERS**2} times, too often for a side of {controls.side} pixels; choose at most {MOST_OCCLUDED}"
+        )
+    image, _ = letterbox(shown, controls.side)
+    number = runtime.class_index(controls.model, target)
+    part = loaded.model.get_submodule(HYPERACE) if method == "grad-cam" else None
+    with alone(loaded.model):
+        scores, centred = BestScores(loaded.model).eval(), image.to(runtime.device()) - GREY
+        return attribute(scores, centred, number, method, patch=controls.side // COVERS, layer=part)  # type: ignore[arg-type]
 
 
 EXHIBIT = Exhibit(
@@ -182,8 +220,10 @@ EXHIBIT = Exhibit(
     ),
     controls=YOLOv13Controls,
     run=run,
-    views=("tunnels", "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "claims"),
-    example="bus",
+    explain=explain_class,
+    views=("tunnels", "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "attribution", "claims"),
+    example="cup",
     folder=Path(__file__).parent,
     cuts=CUTS,
+    claims=claims.YOLOV13,
 )
