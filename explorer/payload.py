@@ -71,7 +71,8 @@ def build(
 
 
 def _picture(scene: Scene, name: str) -> dict[str, Any]:
-    return {"name": name, "shown": webp_uri(scene.shown), "seen": _seen(scene.seen), "side": scene.shown.shape[0]}
+    shown, seen = webp_uri(scene.shown), _seen(scene.seen)
+    return {"name": name, "shown": shown, "seen": None if seen == shown else seen, "side": scene.shown.shape[0]}
 
 
 def _seen(pixels: np.ndarray) -> str:

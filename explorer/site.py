@@ -132,7 +132,7 @@ class PictureDoor(gr.Image):
 def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
     with demo.route(wing.title, f"/{wing.slug}", show_in_navbar=False):
         header(wing)
-        scripts = f'<script src="./{script_address()}"></script>'
+        scripts = f'<script src="./{script_address(wing.slug)}"></script>'
         stage = Stage(elem_id="hs-stage", head=scripts, server_functions=[service.look_up])
         mailbox, ticker = Mailbox(), Mailbox()  # letters of a stream must not push others out of the box
         intake = PictureDoor(

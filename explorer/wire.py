@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import brotli
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.canvas import script
+from explorer.exhibit import Wing
 
 TEXT = ("text/html", "application/json", "text/event-stream", "image/svg+xml")
 WORTH = 800  # bytes; below, the header costs more than compression saves
@@ -24,23 +25,29 @@ HEAD_WITHIN = 4096  # bytes; Gradio's page opens its <head> in the first lines
 FIRST = Path(__file__).parent.parent / "assets" / "first.css"
 
 
-@lru_cache(maxsize=1)
-def script_address() -> str:
-    """Where the scripts of the canvas lie, relative to a page; another text has another address, so that browsers may keep the file."""
-    return f"canvas-{hashlib.sha256(script().encode()).hexdigest()[:16]}.js"
+@cache
+def script_address(wing: str) -> str:
+    """Where the canvas scripts of a wing lie, relative to a page; another text has another address, so that browsers may keep the file."""
+    return f"canvas-{wing}-{hashlib.sha256(script(wing).encode()).hexdigest()[:16]}.js"
 
 
 @lru_cache(maxsize=1)
-def _script_packed() -> bytes:
+def _addresses() -> dict[str, str]:
+    """The wing of every address."""
+    return {script_address(wing.slug): wing.slug for wing in Wing}
+
+
+@cache
+def _script_packed(wing: str) -> bytes:
     """Compressed once and thoroughly: a sixth smaller than what Gradio makes of its files, at every request anew."""
-    return brotli.compress(script().encode(), mode=brotli.MODE_TEXT, quality=9)
+    return brotli.compress(script(wing).encode(), mode=brotli.MODE_TEXT, quality=9)
 
 
-def _script_file(accepted: str) -> Response:
+def _script_file(wing: str, accepted: str) -> Response:
     kept = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
     if "br" in accepted:
-        return Response(_script_packed(), media_type="text/javascript", headers=kept | {"Content-Encoding": "br"})
-    return Response(script(), media_type="text/javascript", headers=kept)  # Gradio compresses it with gzip where that is accepted
+        return Response(_script_packed(wing), media_type="text/javascript", headers=kept | {"Content-Encoding": "br"})
+    return Response(script(wing), media_type="text/javascript", headers=kept)  # Gradio compresses it with gzip where that is accepted
 
 
 class Wire:
@@ -52,8 +59,8 @@ class Wire:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif scope["method"] in ("GET", "HEAD") and scope["path"].endswith(f"/{script_address()}"):
-            await _script_file(Headers(scope=scope).get("accept-encoding", ""))(scope, receive, send)
+        elif scope["method"] in ("GET", "HEAD") and (wing := _addresses().get(scope["path"].rpartition("/")[2])):
+            await _script_file(wing, Headers(scope=scope).get("accept-encoding", ""))(scope, receive, send)
         elif "heartbeat" in scope["path"]:  # as long as a visit, and a few bytes at a time
             await self.app(scope, receive, send)
         else:
@@ -121,8 +128,8 @@ def _with_first_paint(page: bytes) -> bytes:
     if at < 0:
         return page
     at += len(b"<head>")
-    address = script_address()
-    canvas = f'<script defer src="./{address}"></script>' if address.encode() in page else ""
+    asked = next((address for address in _addresses() if address.encode() in page), None)
+    canvas = f'<script defer src="./{asked}"></script>' if asked else ""
     return page[:at] + _first_styles() + canvas.encode() + page[at:]
 
 

@@ -15,6 +15,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from explorer import wire
 from explorer.canvas import script
+from explorer.exhibit import Wing
+from explorer.exhibits import catalogue
 
 LONG = {"text": "patch " * 1000}
 PAGE = "<!doctype html><html><head><title>t</title></head><body>" + "words " * 500 + "</body></html>"
@@ -112,15 +114,15 @@ def test_files_pass(tmp_path: Any) -> None:
 
 def test_the_scripts_are_a_file_that_browsers_keep() -> None:
     never = JSONResponse({})
-    status, headers, pieces = asked(never, f"/somewhere/{wire.script_address()}")
+    status, headers, pieces = asked(never, f"/somewhere/{wire.script_address('image-graphs')}")
     assert status == 200
-    assert b"".join(pieces).decode() == script()
+    assert b"".join(pieces).decode() == script("image-graphs")
     assert headers["content-type"].startswith("text/javascript")
     assert "immutable" in headers["cache-control"]
     assert asked(never, "/canvas-0000000000000000.js")[2] == [b"{}"]
-    _, headers, pieces = asked(never, f"/{wire.script_address()}", accepts="gzip, deflate, br")
+    _, headers, pieces = asked(never, f"/{wire.script_address('image-graphs')}", accepts="gzip, deflate, br")
     assert headers["content-encoding"] == "br"
-    assert brotli.decompress(b"".join(pieces)).decode() == script()
+    assert brotli.decompress(b"".join(pieces)).decode() == script("image-graphs")
 
 
 def test_pages_hold_still_from_the_first_paint() -> None:
@@ -129,8 +131,20 @@ def test_pages_hold_still_from_the_first_paint() -> None:
     assert ".nav-holder" in page
     assert page.endswith(PAGE.partition("<head>")[2])
     assert "canvas-" not in page  # a page without a canvas loads no scripts of it
-    with_canvas = PAGE.replace("words", wire.script_address(), 1)
+    with_canvas = PAGE.replace("words", wire.script_address("image-graphs"), 1)
     page = b"".join(asked(HTMLResponse(with_canvas), accepts="")[2]).decode()
-    assert f'<script defer src="./{wire.script_address()}"></script>' in page.partition("<title>")[0]
+    assert f'<script defer src="./{wire.script_address("image-graphs")}"></script>' in page.partition("<title>")[0]
     plain = "<p>no head</p>" * 100
     assert b"".join(asked(HTMLResponse(plain), accepts="")[2]).decode() == plain
+
+
+def test_every_wing_has_the_scripts_of_its_exhibits_and_not_those_of_others() -> None:
+    texts = {wing: script(wing.slug) for wing in Wing}
+    for exhibit in catalogue()[0].values():
+        for name in exhibit.views:
+            assert f'name: "{name}"' in texts[exhibit.wing], f"{exhibit.slug} offers {name}"
+    for wing, text in texts.items():
+        assert "// @wing " in text, "a wing has something of its own"
+        assert {line for line in text.splitlines() if line.startswith("// @wing ")} == {f"// @wing {wing.slug}"}
+        assert len(text) < len(script()) * 0.6
+    assert script().count("// @wing ") == sum(text.count("// @wing ") for text in texts.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,26 @@ import gradio as gr
 HERE = Path(__file__).parent
 
 
-@lru_cache(maxsize=1)
-def script() -> str:
-    """All scripts in one closure that leaves the global `Hyperscope`: core first, mount last, the rest in any order."""
+@cache
+def script(wing: str | None = None) -> str:
+    """The scripts in one closure that leaves the global `Hyperscope`: core first, mount last, the rest in any order.
+
+    Args:
+        wing: the slug of a wing. Files that begin with `// @wing SLUG` belong to one wing alone, and those of others are left out;
+            None, or a wing that has no files of its own, joins all.
+    """
     first, last = HERE / "core.js", HERE / "mount.js"
     parts = [path for folder in (HERE, HERE / "instruments", HERE / "panels") for path in sorted(folder.glob("*.js"))]
     files = [first, *(path for path in parts if path not in (first, last)), last]
-    return "(() => {\n" + "\n".join(path.read_text(encoding="utf-8") for path in files) + "\n})();"
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    wanted = {None, wing} if wing in map(_wing_of, texts) and wing else {*map(_wing_of, texts)}
+    return "(() => {\n" + "\n".join(text for text in texts if _wing_of(text) in wanted) + "\n})();"
+
+
+def _wing_of(text: str) -> str | None:
+    """The one wing that a script belongs to, if it does."""
+    head = text.partition("\n")[0]
+    return head.removeprefix("// @wing ").strip() if head.startswith("// @wing ") else None
 
 
 @lru_cache(maxsize=1)
@@ -106,11 +119,15 @@ def lost(name: str) -> str:
 def standalone(payload: str, title: str = "Hyperscope") -> str:
     """One HTML file that shows a payload without any server or network."""
     safe = payload.replace("<", "\\u003c")
+    try:
+        wing = json.loads(payload)["exhibit"]["wing"]["slug"]
+    except (ValueError, TypeError, KeyError):  # the page says in words what is wrong with it
+        wing = None
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{_escape(title)}</title><style>body{{margin:0;padding:12px}}{style()}</style></head>
 <body><div class="hs-host"></div><script type="application/json" id="payload">{safe}</script>
-<script>{script()}</script>
+<script>{script(wing)}</script>
 <script>
 Hyperscope.mount(document.querySelector('.hs-host'), {{ live: false, ask() {{}}, lookup: () => null, onAnswer() {{}} }})
   .show(document.getElementById('payload').textContent);

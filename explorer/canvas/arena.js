@@ -1,3 +1,4 @@
+// @wing structure
 /**
  * The arena: one question, one graph, and what every network says of it, side by side with the truth and with the visitor.
  *

@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * What a detector found, on the picture: payload.extras.detections {boxes: [[left, top, right, bottom], …] as shares of the side,
  * scores, labels, sharing: {layer name: [n, n]}}, best first. A focused patch lights up the box around it, and arcs lead to the boxes that

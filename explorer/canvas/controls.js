@@ -36,19 +36,24 @@
     const offline = HS.el("p", { class: "hs-hint" }, "A stored picture: other pictures and settings of the model need the live app.");
     offline.hidden = store.host.live;
     const element = HS.el("section", { class: "hs-group" }, HS.el("h3", {}, "Picture"), list, HS.el("div", { "data-slot": "intake" }), offline);
+    let shown = null; // names of the pictures that stand there: the buttons stay while these do
+
+    function exampleButton(item) {
+      const image = HS.el("img", { src: item.thumb, alt: item.label, width: 48, height: 48 });
+      const press = () => askRun(store, { image: { example: item.name } });
+      return HS.el("button", { type: "button", title: item.label, disabled: !store.host.live, onclick: press }, image);
+    }
+
     return {
       element,
       draw() {
         const { examples, picture } = store.payload;
         element.hidden = picture === null;
         if (picture === null) return;
-        list.replaceChildren(
-          ...examples.map((item) => {
-            const image = HS.el("img", { src: item.thumb, alt: item.label, width: 48, height: 48 });
-            const press = () => askRun(store, { image: { example: item.name } });
-            return HS.el("button", { type: "button", title: item.label, "aria-pressed": String(item.name === picture.name), disabled: !store.host.live, onclick: press }, image);
-          }),
-        );
+        const names = examples.map((item) => item.name).join();
+        if (names !== shown) list.replaceChildren(...examples.map(exampleButton));
+        shown = names;
+        examples.forEach((item, i) => list.children[i].setAttribute("aria-pressed", String(item.name === picture.name)));
       },
     };
   }

@@ -190,6 +190,7 @@ const HS = {};
     for (const name of lists) payload[name] = payload[name] || [];
     payload.controls = payload.controls || { widgets: [], values: {} };
     payload.extras = payload.extras || {};
+    if (payload.picture) payload.picture.seen = payload.picture.seen || payload.picture.shown;
     return payload;
   }
 
@@ -555,8 +556,9 @@ const HS = {};
   }
   const instrumentOf = (layer) => instruments.get(layer.kind);
 
-  /** A further field of the look: its default, and the check that returns undefined for what it cannot be. */
+  /** A further field of the look: its default, and the check that returns undefined for what it cannot be. Throws where the name is taken. */
   function lookField(name, value, check) {
+    if (Object.hasOwn(LOOK_FIELDS, name)) throw new Error(`the look has a field named ${name} already`);
     LOOK_FIELDS[name] = [value, check];
   }
 

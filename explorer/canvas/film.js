@@ -48,6 +48,14 @@
       if (layer >= 0 && layer < store.layers.length) store.set({ layer });
     }
 
+    /** The thumbnails of a new payload; true when they are others than before and not only other pictures. */
+    function renew() {
+      const same = thumbs.length === store.layers.length && thumbs.every(({ label }, i) => label === store.layers[i].label);
+      if (same) thumbs.forEach((thumb, i) => (thumb.picture = mosaic(store.layers[i])));
+      else build();
+      return !same;
+    }
+
     function build() {
       thumbs = store.layers.map((layer, index) => {
         const shot = HS.el("span", { class: "hs-film-shot", "aria-hidden": true });
@@ -61,7 +69,7 @@
           go(index + by);
           thumbs[index + by].button.focus();
         });
-        return { shot, button, mark, picture: mosaic(layer) };
+        return { shot, button, mark, label: layer.label, picture: mosaic(layer) };
       });
       strip.classList.toggle("hs-roomy", store.layers.length <= ROOMY);
       strip.replaceChildren(canvas, ...thumbs.map((thumb) => thumb.button));
@@ -100,11 +108,9 @@
     build();
     return {
       draw(changed) {
-        if (changed.has("payload")) {
-          build();
-          requestAnimationFrame(measure);
-        }
-        if (["payload", "layer", "compare", "size"].some((key) => changed.has(key))) markCurrent();
+        const others = changed.has("payload") && renew();
+        if (others) requestAnimationFrame(measure);
+        if (others || ["layer", "compare", "size"].some((key) => changed.has(key))) markCurrent();
         frame();
       },
       destroy() {

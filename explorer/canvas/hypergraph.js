@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * Soft hypergraphs in the browser, so that temperature, hardness, choice and context need no server.
  *

@@ -1,3 +1,4 @@
+// @wing structure
 /**
  * Graphs and groups on their own, without a picture behind them: what the drawing boards of that wing share.
  *

@@ -16,6 +16,7 @@
     let panels = [];
     let open = null; // {name, view}
     let kind = null; // of the layer that the tabs were made for
+    let marked = null; // the panel whose tab is marked
 
     function close() {
       if (open) open.view.destroy();
@@ -47,8 +48,11 @@
       guarded(panel, () => open.view.draw(changed));
     }
 
+    /** Makes the tabs anew where other views are offered than before; true when it did. */
     function buttons() {
+      const before = panels.map((panel) => panel.name).join();
       panels = offered(store);
+      if (list.childElementCount && panels.map((panel) => panel.name).join() === before) return false;
       element.hidden = panels.length === 0;
       list.replaceChildren(
         ...panels.map((panel, index) => {
@@ -65,6 +69,7 @@
           return button;
         }),
       );
+      return true;
     }
 
     function mark(current) {
@@ -78,15 +83,16 @@
 
     return {
       draw(changed) {
-        const fresh = changed.has("payload") || kind !== store.layer.kind;
-        if (fresh) {
+        let made = false;
+        if (changed.has("payload") || kind !== store.layer.kind) {
           kind = store.layer.kind;
           close();
-          buttons();
+          made = buttons();
         }
         if (panels.length === 0) return;
         const current = panels.find((panel) => panel.name === store.look.tab) || panels[0];
-        if (fresh || changed.has("tab")) mark(current);
+        if (made || marked !== current) mark(current);
+        marked = current;
         if (!open || open.name !== current.name) {
           mountPanel(current);
           drawOpen(current, new Set(["payload", ...changed]));

@@ -16,6 +16,10 @@ MODULES = (
     "image_graphs.constructors",
     "hypergraphs.softhgnn",
     "hypergraphs.yolov13",
+    "hypernetworks.mip",
+    "graph_structure.dht",
+    "graph_structure.projection",
+    "graph_structure.oversmoothing",
 )
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import combinations, pairwise
 
-import networkx as nx
 import numpy as np
+
+from models.graph_structure import nx
 
 Rng = np.random.Generator
 

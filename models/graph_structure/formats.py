@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Hashable, Sequence
 from xml.etree import ElementTree
 
-import networkx as nx
 import numpy as np
 import torch
 
+from models.graph_structure import nx
 from models.graph_structure.layouts import MOST_EDGES, MOST_NODES
 from models.graph_structure.truth import from_networkx
 from models.structures import AbstractGraph

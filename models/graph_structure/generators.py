@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import networkx as nx
 import numpy as np
 
-from models.graph_structure import families
+from models.graph_structure import families, nx
 from models.graph_structure.families import Rng
 from models.graph_structure.symmetry import ASYMMETRIC, SYMMETRIC
 from models.graph_structure.truth import bridges, from_networkx, is_symmetric, spectral_gap

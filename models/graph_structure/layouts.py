@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
-import networkx as nx
 import numpy as np
 import torch
 from scipy.sparse.csgraph import shortest_path
 from threadpoolctl import ThreadpoolController
 
+from models.graph_structure import nx
 from models.graph_structure.truth import laplacian, signed, to_networkx
 from models.structures import AbstractGraph
 

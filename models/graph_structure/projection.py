@@ -19,9 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-import networkx as nx
 import numpy as np
 
+from models.graph_structure import nx
 from models.structures import AbstractGraph, Hypergraph
 
 Clique = tuple[int, ...]

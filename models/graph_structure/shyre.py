@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
-import networkx as nx
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.graph_structure import nx
 from models.graph_structure.projection import Clique, Sets, maximal_cliques, project
 
 COUNT_FEATURES = (

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from math import gcd
 
-import networkx as nx
 import numpy as np
 
+from models.graph_structure import nx
 from models.graph_structure.families import Rng, add_random, blocks, bottleneck, joined
 from models.graph_structure.truth import from_networkx, is_symmetric
 

@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import networkx as nx
 import torch
 from torch import Tensor
 
+from models.graph_structure import nx
 from models.structures import AbstractGraph, GraphTruth
 
 BUDGET = 20_000

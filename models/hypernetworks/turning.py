@@ -35,9 +35,10 @@ def hypernetwork(name: str, seed: int = 0, nonlinearity: str = "LeakyReLU") -> H
     Raises:
         KeyError: no such variant.
     """
+    shapes = shape_table(main_network())  # before the seed: a network that is made draws numbers of its own
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return variant(name, {"gamma": (1,)}, shape_table(main_network()), hidden_sizes=(16, 64), nonlinearity=nonlinearity)
+        return variant(name, {"gamma": (1,)}, shapes, hidden_sizes=(16, 64), nonlinearity=nonlinearity)
 
 
 def turned(pixels: Tensor, gamma: Tensor | float) -> Tensor:

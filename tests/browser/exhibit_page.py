@@ -150,6 +150,11 @@ class ExhibitPage:
         return strip.get_by_role("button")
 
     @property
+    def film(self) -> Locator:
+        """The canvas under all thumbnails."""
+        return self.page.get_by_role("group", name=re.compile("^Layers")).locator("canvas")
+
+    @property
     def back(self) -> Locator:
         return self.page.get_by_role("button", name="Previous step")
 

@@ -12,10 +12,12 @@ from explorer.exhibits import catalogue
 from tests.browser.exhibit_page import no_questions
 
 WING = "hypernetworks"
-pytestmark = pytest.mark.skipif("neumeta" not in catalogue()[0], reason="the wing is not on show")
+SLUGS = [slug for slug in ("neumeta", "mip", "continual", "ghn") if slug in catalogue()[0]]
 
 
 def opened(page: Page, url: str, slug: str) -> Page:
+    if slug not in SLUGS:
+        pytest.skip("not on show")
     page.goto(f"{url}/{WING}?exhibit={slug}")
     expect(page.locator(".hs-overlay")).to_be_visible()
     expect(page.locator(".hs-readout")).not_to_be_empty()
@@ -75,7 +77,7 @@ def test_a_typed_network_is_read_or_refused(page: Page, app_url: str) -> None:
     expect(page.locator(".hs-diagnostics")).to_contain_text("tensors, all from one pass")
 
 
-@pytest.mark.parametrize("slug", ["neumeta", "mip", "continual", "ghn"])
+@pytest.mark.parametrize("slug", SLUGS)
 def test_a_phone_shows_the_stage_first(new_page: Callable[..., Page], app_url: str, slug: str) -> None:
     page = opened(new_page(390, 844, touch=True, dark=True), app_url, slug)
     box = page.locator(".hs-overlay").bounding_box()

@@ -61,7 +61,7 @@ def eventually(check: Callable[[], bool], what: str) -> None:
 
 
 def test_an_example_changes_the_picture(exhibit: ExhibitPage) -> None:
-    picture, thumbs = exhibit.pixels(0), exhibit.layers.first.locator("canvas").evaluate("(c) => c.toDataURL()")
+    picture, thumbs = exhibit.pixels(0), exhibit.film.evaluate("(c) => c.toDataURL()")
     chosen = exhibit.image()
     other = next(e for e in exhibit.examples.all() if e.get_attribute("title") != chosen)
     name = other.get_attribute("title")
@@ -71,7 +71,7 @@ def test_an_example_changes_the_picture(exhibit: ExhibitPage) -> None:
     assert (exhibit.pixels(0) != picture).any()
     expect(exhibit.refusal).to_be_hidden()
     assert exhibit.pins() == 1, "the pin stays when the picture changes"
-    eventually(lambda: exhibit.layers.first.locator("canvas").evaluate("(c) => c.toDataURL()") != thumbs, "the film strip is an old one")
+    eventually(lambda: exhibit.film.evaluate("(c) => c.toDataURL()") != thumbs, "the film strip is an old one")
 
 
 def test_uploads_good_broken_and_far_too_large(exhibit: ExhibitPage, watched: Watched) -> None:

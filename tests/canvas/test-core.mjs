@@ -27,6 +27,13 @@ test("core.js loads in Node by itself", () => {
   assert.equal(createRequire(import.meta.url)("../../explorer/canvas/core.js").VERSION, 1);
 });
 
+test("a field of the look belongs to one instrument", () => {
+  const own = loadCanvas("core");
+  own.lookField("zeal", 0, own.checks.number(0, 1));
+  assert.equal(own.defaultLook().zeal, 0);
+  for (const taken of ["zeal", "pins"]) assert.throws(() => own.lookField(taken, 0, own.checks.truth), /already/);
+});
+
 test("decode refuses other versions, damage and impossible patches in plain words", () => {
   const good = JSON.parse(payloadOf([nearestLayer()]));
   const broken = (change) => () => HS.decode(JSON.stringify(change(structuredClone(good))));

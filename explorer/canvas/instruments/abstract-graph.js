@@ -1,3 +1,4 @@
+// @wing structure
 /**
  * The drawing board: a graph on its own, drawn, dragged and edited by hand. What is moved is looked at again at once by the
  * networks that look; a changed edge is a new graph for everybody.

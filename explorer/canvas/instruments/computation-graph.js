@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /**
  * The instrument of graph hypernetworks. Above: a network as a graph, nodes in columns by their longest path, virtual edges as faint arcs,
  * attention of the chosen node as arcs below. Below: what was predicted for this node, with its copied tile or its two factors.

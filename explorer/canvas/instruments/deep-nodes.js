@@ -1,3 +1,4 @@
+// @wing structure
 /** Nodes as dots, carried along the edges step by step on the same axes: what becomes alike comes together. */
 (() => {
   "use strict";

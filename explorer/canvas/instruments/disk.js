@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /**
  * The instrument of points in the Poincaré disk (and, beside it, in the plane): a stage of its own. Dragging is a Möbius translation, so
  * it re-centres and keeps every distance; the wheel enlarges the drawing and keeps the point under the pointer. Tree edges are

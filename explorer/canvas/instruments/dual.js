@@ -1,3 +1,4 @@
+// @wing structure
 /**
  * A graph turned inside out: every edge slides into a dot, every node grows into a hull around the dots of its edges.
  * Then: how far one round of messages carries, and which edges a network kept in each layer.

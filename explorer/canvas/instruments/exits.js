@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * The instrument of early exits: a layer is a stage, after which sure patches leave. The picture shows who has left and when, what class
  * each patch is given, or the classes of the pixels at the end. Stages count from 1 on the page, from 0 in the look.

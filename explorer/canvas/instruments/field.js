@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /** The instrument of features in the ball: how far from its centre every position of the picture lies, layer by layer, on one scale. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing structure
 /**
  * Groups and the pairs that are left of them: outlines around people, a shutter that turns them into pairs, guesses, and groups
  * that the visitor draws back.

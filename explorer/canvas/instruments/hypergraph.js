@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * The instrument of soft hypergraphs: every hyperedge is a map of the picture. Chosen hyperedges lie on the picture as a map of
  * log₂(N·w) on one scale for all (0 = even), as the column of A, or as lines that enclose a share of their mass; a focused

@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /**
  * The instrument of hypernetworks that learn task after task. Left: which chunk of the weights depends on which embedding; right: how well
  * every task is solved after each lesson, row by row; below: the accuracy on every task while the next ones are learned. Lessons run live

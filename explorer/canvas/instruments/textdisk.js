@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /**
  * The instrument of nodes with texts among class texts: the disk of instruments/disk.js, with a radius and three factors (own text,
  * neighbours, their neighbours) that scale the vectors here, exactly as Möbius matrix multiplication does, and name every node anew by

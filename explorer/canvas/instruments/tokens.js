@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * The instrument of token selections: which patches an encoder keeps, in which role, beside the attention from which they were
  * chosen. Every layer shows its own attention; the selection is one for the whole encoder. Layers and heads count from 1.

@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /**
  * The instrument of weight fields: one tensor of a family of networks as a function of the place in it, the lattice that the present
  * width reads, and below it how good the network of every width is. Dragging along that curve changes the width: the dots move at

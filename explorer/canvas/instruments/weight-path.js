@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /**
  * The instrument of weight paths: all weights that a hypernetwork makes along one input γ. Above: how γ enters, what is written, where
  * it lies in the plane; below: the size of the weights of all variants along γ. Dragging along these curves moves γ, at once.

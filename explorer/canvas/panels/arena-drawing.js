@@ -1,3 +1,4 @@
+// @wing structure
 /** What the networks that look are given: the picture of a few pixels, and the same graph under other layouts. */
 (() => {
   "use strict";

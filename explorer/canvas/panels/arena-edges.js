@@ -1,3 +1,4 @@
+// @wing structure
 /** Which edges an answer rests on, beside those that matter by the truth. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing structure
 /** What is exactly true of the graph: bridges, gap, symmetries, and a symmetry at work. */
 (() => {
   "use strict";

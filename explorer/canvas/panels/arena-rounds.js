@@ -1,3 +1,4 @@
+// @wing structure
 /** What the visitor has played: by question and size, beside the networks on the same graphs. */
 (() => {
   "use strict";

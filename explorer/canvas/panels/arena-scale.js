@@ -1,3 +1,4 @@
+// @wing structure
 /** Accuracy by size: what the model cards say of each network, from the sizes of the training to those far beyond. */
 (() => {
   "use strict";

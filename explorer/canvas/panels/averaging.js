@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /** The noise of training at work: how far each weight strays, and what averaging several readings is worth. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * The hypergraph as a drawing: the strongest patches of each hyperedge, the hyperedge, and the segments over which it spreads.
  * A line to a patch is as wide as its weight in units of the even share; a ribbon to a segment as the mass that lies in it.

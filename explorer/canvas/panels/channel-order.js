@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /**
  * The order of channels: a shuffled network, the search for the order in which neighbours are alike, step by step, and what it does
  * to the matrix and to the answers (nothing).

@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * Hyperedges that are chosen: the score of each on this picture, which of them are on and where the line lies, how often the test
  * pictures choose each, and what becomes of the prediction for every number k. Data: payload.extras.choice {layer name: {label, by_k:

@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * Lines over a plot, told apart by colour, dash and mark, and named at their right end; bands; a dragged upright mark.
  * HS.curves: what the panels of the tokens wing draw with, on the boards of chart.js.

@@ -1,3 +1,4 @@
+// @wing structure
 /** How deep may it be: differences by depth, a race of networks that learn live, and the gates of DAGNN. */
 (() => {
   "use strict";

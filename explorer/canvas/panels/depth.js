@@ -1,3 +1,4 @@
+// @wing image-graphs
 /**
  * Numbers of the layers, one strip each: what happens to edges and features with depth. The current layer is marked; a
  * click or the arrow keys go to another one. Where k or dilation change with depth, they are drawn as steps.

@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /** What dimensions buy: MAP of the ancestors by dimension, in hyperbolic and in flat space, a dot per seed; and why two are enough for a tree. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /** The nodes nearest to the chosen one, in the space of the layer: how far, and whether they are its kin in the tree. */
 (() => {
   "use strict";

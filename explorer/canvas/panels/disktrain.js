@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /** The training of the disk and of the plane, live: frames stream in, the stage follows, the curves grow; afterwards it can be wound back. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing structure
 /** HyperCluster learns before the visitor's eyes: every edge gives itself to a few clusters and is rebuilt from them. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing structure
 /** The incidence matrix: rows are edges, columns nodes; read along rows it is the graph, along columns the dual. */
 (() => {
   "use strict";

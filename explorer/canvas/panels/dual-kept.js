@@ -1,3 +1,4 @@
+// @wing structure
 /** Which edges HyperDrop kept: bridges against the others, and edges by how many shortest ways run over them. */
 (() => {
   "use strict";

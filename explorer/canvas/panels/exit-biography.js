@@ -1,3 +1,4 @@
+// @wing tokens
 /** The biography of a patch: its three most likely classes at every stage, the confidence above which it leaves, and when it left. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing tokens
 /** Who leaves when: patches of every class, and of every distance to a boundary between classes, split by the stage at which they left. */
 (() => {
   "use strict";

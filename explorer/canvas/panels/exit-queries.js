@@ -1,3 +1,4 @@
+// @wing tokens
 /** What every class query finds at this stage: the prediction of each class as a map, with how sure the head is that the class is there. */
 (() => {
   "use strict";

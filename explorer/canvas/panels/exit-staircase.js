@@ -1,3 +1,4 @@
+// @wing tokens
 /** How many patches each block computes, and what that costs beside computing them all. Data: extras.exits {alive, after, macs}. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing image-graphs
 /**
  * Experiments on the graph of the current layer that need further runs of the model: mirror, noise, reach, and what the
  * prediction loses without the edges between objects (against as many random ones). The server runs them on request.

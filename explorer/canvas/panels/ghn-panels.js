@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /** Beside predicted weights: the race against random ones, attention, embeddings, activations, and what width costs. */
 (() => {
   "use strict";

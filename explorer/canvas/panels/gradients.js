@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /** How long the gradient of a hypernetwork is for γ drawn by chance: one point per draw and variant. */
 (() => {
   "use strict";

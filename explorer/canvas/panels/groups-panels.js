@@ -1,3 +1,4 @@
+// @wing structure
 /** Groups lost in pairs: scores of the guesses, what became of each group, where groups hide, and a judge that learns live. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * One hyperedge as each head alone would have drawn it, beside what the layer draws. The released layer averages the logits of
  * its heads before the softmax, so that all it keeps of them is a temperature.

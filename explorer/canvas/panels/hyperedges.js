@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /** Every hyperedge of the layer as a small map, all on one scale, with its load, its size and what is remarkable about it. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * The incidence matrix: a row per patch, a column per hyperedge, coloured by log₂(N·w). Rows are sorted by their strongest
  * hyperedge, so that groups become blocks; right of them how loud each patch is, above each column in how many patches it lives.

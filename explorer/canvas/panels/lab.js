@@ -1,3 +1,4 @@
+// @wing image-graphs
 /**
  * The laboratory of the fixed axial graph (SVGA): board size and step, and what follows from them alone. No model runs.
  */

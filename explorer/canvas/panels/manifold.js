@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /** The path of generated networks: every width as a point in the plane of two principal components, coloured by accuracy. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * Which hyperedges overlap: the fuzzy Jaccard index of every two of them, and their 50 % sets as an UpSet plot (Lex et al. 2014):
  * a bar for every combination of hyperedges, as high as the number of patches that are in exactly these.

@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /** How the chosen patch divides itself among the hyperedges: a bar each, and the mark at which it would be in all alike. */
 (() => {
   "use strict";

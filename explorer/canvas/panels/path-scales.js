@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /** Size of every generated tensor, or of every layer's output, along γ, for one variant. */
 (() => {
   "use strict";

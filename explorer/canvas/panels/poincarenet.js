@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /** Poincaré ResNet: norms through the layers under several starts, the flat twin, distances to the decision boundaries, and what batches leak. */
 (() => {
   "use strict";

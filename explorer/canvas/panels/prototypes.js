@@ -1,3 +1,4 @@
+// @wing hypergraphs
 /**
  * Patches and prototypes in one plane (principal components of both together). A star is what was learned (P₀), the arrow what
  * this picture adds to it (ΔP), its head the prototype P that the patches are compared with.

@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /** Several hypernetworks trained side by side on the same pictures, inputs and order, live; then how each answers along γ. */
 (() => {
   "use strict";

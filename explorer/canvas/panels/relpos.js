@@ -1,3 +1,4 @@
+// @wing image-graphs
 /**
  * The fixed position term of the pyramid for one patch: what it adds to the distance to every key, as released (columns
  * scrambled by resizing a flattened index) and aligned. The most favoured key should be the cell that holds the patch.

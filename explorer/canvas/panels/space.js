@@ -1,3 +1,4 @@
+// @wing image-graphs
 /**
  * The features of the patches in two dimensions: PCA (comes with the payload) or UMAP (asked from the server).
  * Patches that the model holds for alike lie close together.

@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * The learned prototypes of a block: rows of attention over the picture, in order of use. The patch in focus mixes a few of them; their
  * shares stand below the tiles. Data: extras.sparse.blocks[layer] {basis q8 [K, N], use [K], numbers [K]}.

@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * Low rank says where, the exact product says how much: of the patch in focus the estimated row of attention beside the true one, the
  * keys that were kept, and every key as a dot. Rows come from the server (the exhibit's question "row").

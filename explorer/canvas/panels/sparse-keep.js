@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * How many keys are enough: attention that the guess covers at nine shares of keys, beside the truly largest, the nearest and random
  * ones; how sure the network stays; and what it costs, counted from the masks. Curves come from the server (question "sweep").

@@ -1,3 +1,4 @@
+// @wing hypernetworks
 /** Beside the lessons: how far old weights drift, the hidden state on its way, and what lies between the embeddings of two tasks. */
 (() => {
   "use strict";

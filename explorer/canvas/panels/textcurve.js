@@ -1,3 +1,4 @@
+// @wing hyperbolic
 /** Nodes with texts: what becomes of their names when the radius grows, which parts a training keeps, and the distances of one node. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing image-graphs
 /**
  * The threshold of dynamic axial graphs (DAGC): τ = μ − λσ on the histogram of the half-roll sample, over it the
  * candidate distances. τ can be dragged or moved with the arrow keys; the gauge says when no edge can survive.

@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * What every budget keeps, and what the reader makes of it: role counts from 1 to N, chosen again in the browser; below, how sure
  * the reader stays of its answer from all patches, with HiPrune, with simpler rules and with random patches. Dragging sets the budget.

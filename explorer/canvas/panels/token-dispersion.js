@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * Where the object layer should lie: mean distance, in the features of the last layer, between the patches that each layer attends to
  * most. It jumps where attention moves from the object to scattered patches. Drag the mark to choose the object layer.

@@ -1,3 +1,4 @@
+// @wing tokens
 /** How fast the reader loses its answer when patches are taken away in the order of the rule, and finds it when they come: beside random orders. */
 (() => {
   "use strict";

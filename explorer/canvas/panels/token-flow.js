@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * Which patches the answer can come from: attention followed through all layers (rollout), what the class token looks at, what the deep
  * layer attends to; and below, what the chosen patch itself looks at, layer by layer, as the server tells it.

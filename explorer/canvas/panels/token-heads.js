@@ -1,3 +1,4 @@
+// @wing tokens
 /** The attention that patches receive in each head of the layer on show, one scale for all. A click takes one head alone for the anchors. */
 (() => {
   "use strict";

@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * How alike the layers are: Spearman's rank correlation between the attention that patches receive in every two layers, and the same
  * as distances in a plane (classical scaling of 1 − ρ). A click looks at a layer; with Shift it becomes the object layer.

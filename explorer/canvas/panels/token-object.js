@@ -1,3 +1,4 @@
+// @wing tokens
 /**
  * Does attention find the object? Overlap of the most attended tenth of the patches with it, and the area under the ROC curve, layer by
  * layer, computed in the browser for any segment of the picture; beside it how much of it remains.

@@ -10,7 +10,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
-import networkx as nx
 import numpy as np
 import torch
 from pydantic import Field
@@ -21,6 +20,7 @@ from explorer.exhibit import NO_PICTURE, BadRequest, Controls, Exhibit, Interven
 from explorer.exhibits.graph_structure.claims import PROJECTION
 from explorer.looking import RANDOM_WEIGHTS
 from explorer.views.abstract_graph import SHOWN
+from models.graph_structure import nx
 from models.graph_structure.layouts import layout
 from models.graph_structure.projection import (
     Clique,
