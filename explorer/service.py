@@ -329,11 +329,12 @@ def attribution(data: Mapping[str, Any]) -> dict[str, Any]:
     """Where the model looks for one class."""
     found = asked_run(data)
     shown = exhibit(found.exhibit)
-    method, label = data.get("method"), data.get("label") or found.scene.prediction[0][0]
-    if not isinstance(label, str):
-        raise BadRequest("the label must be the name of a class")
     if shown.explain is None:
         raise BadRequest("this exhibit has no attribution")
+    best = found.scene.prediction[0][0] if found.scene.prediction else None
+    method, label = data.get("method"), data.get("label") or best
+    if not isinstance(label, str):
+        raise BadRequest("the label must be the name of a class")
     if method not in METHODS:
         raise BadRequest(f"the method must be one of {', '.join(METHODS)}")
     name = _layer(found.scene, data.get("layer")).name

@@ -204,7 +204,7 @@ def assert_valid(text: str, exhibit: Exhibit, scene: Scene, controls: Controls) 
     assert set(measures["words"]) <= set(words())
     if exhibit.pictures and "detections" not in found["extras"]:
         assert_prediction(found["prediction"])
-    elif found["prediction"]:
+    elif found["prediction"] and "detections" not in found["extras"]:
         assert_prediction(found["prediction"], least=2)
     for prediction in found["extras"].get("predictions", {}).values():
         assert_prediction(prediction)
