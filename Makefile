@@ -26,7 +26,9 @@ run: $(APP_STAMP)
 test: lint chromium
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
 
+# Gradio writes a .pyi beside a module that defines a component; mypy would read it instead of the module.
 lint: $(DEV_STAMP)
+	@find explorer -name '*.pyi' -delete
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy

@@ -8,7 +8,7 @@ import datetime
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -214,7 +214,7 @@ def ask(data: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRequest(str(error)) from None
 
 
-def stream(data: Mapping[str, Any], stopped: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+def stream(data: Mapping[str, Any], stopped: Callable[[], bool]) -> Generator[dict[str, Any], None, None]:
     """The answers of one of the exhibit's own streams, one after the other; the last is told again with the reason why there are no more.
 
     Args:
