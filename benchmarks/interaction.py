@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Locator, Page, Route, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 from rich.console import Console
 from rich.table import Table
@@ -107,18 +107,19 @@ def guarded(what: str, rows: Iterator[Row]) -> Iterator[Row]:
 
 
 class Server:
-    """`python app.py` in a process of its own, and what it uses."""
+    """`python app.py`, or another command that is told its port, in a process of its own, and what it uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, *command: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        command = command or ("app.py",)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed in stop
         settings = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(self.port), "GRADIO_ANALYTICS_ENABLED": "False"}
         started = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "app.py"],
+            [sys.executable, *(part.format(port=self.port) for part in command)],
             cwd=ROOT,
             env=os.environ | settings,
             stdout=self.log,
@@ -133,7 +134,7 @@ class Server:
                 time.sleep(0.05)
         else:
             self.log.seek(0)
-            raise SystemExit(f"app.py ended\n{self.log.read()[-2000:]}")
+            raise SystemExit(f"{' '.join(command)} ended\n{self.log.read()[-2000:]}")
         self.start_wall, self.start_cpu = time.perf_counter() - started, self.cpu()
 
     def cpu(self) -> float:
@@ -187,21 +188,24 @@ class Meter:
         self.cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
         self.cdp.send("Network.enable")
         self._bytes: dict[str, float] = {}
+        self._unpacked: dict[str, float] = {}
         self.asked: list[str] = []
         self.cdp.on("Network.dataReceived", self._arriving)
         self.cdp.on("Network.loadingFinished", self._arrived)
         self.page.on("request", lambda r: self.asked.append(r.url) if r.url.startswith("http") and "heartbeat" not in r.url else None)
 
     def _arriving(self, event: dict[str, Any]) -> None:
-        self._bytes[event["requestId"]] = self._bytes.get(event["requestId"], 0) + event["encodedDataLength"]
+        for count, size in ((self._bytes, event["encodedDataLength"]), (self._unpacked, event["dataLength"])):
+            count[event["requestId"]] = count.get(event["requestId"], 0) + size
 
     def _arrived(self, event: dict[str, Any]) -> None:
         self._bytes[event["requestId"]] = event["encodedDataLength"]  # with headers, as it came over the wire
 
     def received(self) -> float:
-        """Kilobytes that came over the wire since the last call."""
-        total = sum(self._bytes.values()) / 1000
+        """Kilobytes that came over the wire since the last call; of a stream that broke off uncounted, what it unpacked to."""
+        total = sum(size or self._unpacked.get(request, 0) for request, size in self._bytes.items()) / 1000
         self._bytes.clear()
+        self._unpacked.clear()
         return total
 
     def cpu(self) -> float:
@@ -269,6 +273,18 @@ class Meter:
         act = """(i) => document.querySelector('[data-region=canvas] [role=application]')
           .dispatchEvent(new KeyboardEvent('keydown', { key: i % 4 < 2 ? ']' : '[', bubbles: true }))"""
         return self.per_frame(act, count)
+
+    def update(self, button: Locator, done: str) -> tuple[float, float]:
+        """CPU from a click to the last frame of what it brings, above that of the page at rest for as long; and the latter."""
+        before, started = self.cpu(), time.perf_counter()
+        button.click()
+        self.until(done)
+        self.idle(400)
+        used, lasted = self.cpu() - before, time.perf_counter() - started
+        before = self.cpu()
+        self.idle(1000 * lasted)
+        resting = self.cpu() - before
+        return max(0.0, used - resting), resting
 
     def tabs(self) -> list[str]:
         return [title or "" for title in self.page.get_by_role("tab").all_text_contents()]
@@ -379,7 +395,37 @@ def gestures(meter: Meter, what: str, size: int, count: int, quick: bool) -> Ite
         if found:
             asked += found[1]
             yield Row(f"slider {label}: {what}", found[0], "ms", SLIDER[size])
+    yield from hyperedges(meter, what, size, count)
     yield Row(f"requests during all of this: {what}", asked, "", 0)
+
+
+TILES = ".hs-strip .hs-tile"
+
+
+def hyperedges(meter: Meter, what: str, size: int, count: int) -> Iterator[Row]:
+    """Of soft hypergraphs: the map of a hyperedge on the picture, and the sliders that change who takes part; elsewhere nothing."""
+    if not meter.page.locator(TILES).count():
+        return
+    act = f"""(i) => {{
+      const tiles = document.querySelectorAll({json.dumps(TILES)});
+      const pointer = (name) => new PointerEvent(name, {{ pointerType: 'mouse' }});
+      tiles[(i + tiles.length - 1) % tiles.length].dispatchEvent(pointer('pointerleave'));
+      tiles[i % tiles.length].dispatchEvent(pointer('pointerenter'));
+    }}"""
+    cost, asked = meter.per_frame(act, count)
+    meter.page.evaluate(
+        f"() => document.querySelectorAll({json.dumps(TILES)}).forEach((t) => t.dispatchEvent(new PointerEvent('pointerleave')))"
+    )
+    yield Row(f"hover on a hyperedge: {what}", cost, "ms", HOVER[size])
+    for label in ("Temperature", "Hardness", "Chosen hyperedges k", "Offset of the prototypes"):
+        found = meter.slide(label, count)
+        if found:
+            asked += found[1]
+            yield Row(f"slider {label}: {what}", found[0], "ms", SLIDER[size])
+    own = meter.page.get_by_role("button", name="as the model had it")
+    if own.count() and own.first.is_visible():
+        own.first.click()
+    yield Row(f"requests during hyperedges: {what}", asked, "", 0)
 
 
 def answers(meter: Meter, slug: str, count: int) -> Iterator[Row]:
@@ -389,16 +435,12 @@ def answers(meter: Meter, slug: str, count: int) -> Iterator[Row]:
     for index in (1, 2, 0) * max(1, count // 20):
         meter.quiet()
         meter.received()
-        before, started = meter.cpu(), time.perf_counter()
-        page.get_by_role("group", name="Example pictures").get_by_role("button").nth(index).click()
-        meter.until(f"document.querySelectorAll('[aria-label=\"Example pictures\"] button')[{index}].ariaPressed === 'true'")
-        meter.idle(400)
-        used, lasted = meter.cpu() - before, time.perf_counter() - started
+        button = page.get_by_role("group", name="Example pictures").get_by_role("button").nth(index)
+        done = f"document.querySelectorAll('[aria-label=\"Example pictures\"] button')[{index}].ariaPressed === 'true'"
+        used, rest = meter.update(button, done)
         sizes.append(meter.received())
-        before = meter.cpu()
-        meter.idle(1000 * lasted)
-        resting.append(meter.cpu() - before)
-        costs.append(max(0.0, used - resting[-1]))
+        costs.append(used)
+        resting.append(rest)
     layers = page.get_by_role("group", name="Layers").get_by_role("button").count()
     detail = f"all from the click to the last frame, above {statistics.median(resting):.0f} ms of the page at rest"
     yield Row(f"{slug}: canvas update from Python ({layers} layers)", statistics.median(costs), "ms", 60, detail)
@@ -408,11 +450,28 @@ def answers(meter: Meter, slug: str, count: int) -> Iterator[Row]:
         return
     cut.first.click()
     meter.quiet()
-    before = meter.cpu()
-    page.get_by_role("button", name="Predict again").click()
-    meter.until("/before and after/.test(document.querySelector('[data-region=prediction] h3').textContent)")
-    meter.idle(300)
-    yield Row(f"{slug}: event elsewhere (cut and predict again)", meter.cpu() - before, "ms", 60)
+    done = "/before and after/.test(document.querySelector('[data-region=prediction] h3').textContent)"
+    used, rest = meter.update(page.get_by_role("button", name="Predict again"), done)
+    yield Row(f"{slug}: event elsewhere (cut and predict again)", used, "ms", 60, f"above {rest:.0f} ms of the page at rest")
+
+
+def bare_update(browser: Browser, slug: str) -> Iterator[Row]:
+    """What Gradio alone takes to bring a payload to a page that draws nothing: the part of an update that is not ours."""
+    server = Server("-m", "benchmarks._bare_page", "{port}", slug)
+    try:
+        with profile(browser) as context:
+            meter = Meter(context)
+            meter.page.goto(server.url)
+            button = meter.page.get_by_role("button", name="run", exact=True)
+            button.wait_for()
+            found = []
+            for i in range(5):
+                found.append(meter.update(button, f"document.querySelector('p[data-count=\"{i + 1}\"]')"))
+        costs, resting = zip(*found[1:], strict=True)  # the first one loads what Gradio loads late
+        detail = f"Gradio's own part, for information; above {statistics.median(resting):.0f} ms of the page at rest"
+        yield Row(f"{slug}: the same update of a page that draws nothing", statistics.median(costs), "ms", None, detail)
+    finally:
+        server.stop()
 
 
 def progress(browser: Browser, server: Server, address: str) -> Iterator[Row]:
@@ -561,6 +620,10 @@ def measure(quick: bool, only: list[str]) -> Iterator[Row]:
                 yield from guarded(slug, page_loads(browser, server, slug, address))
             for slug, address in exhibits.items():
                 yield from guarded(slug, live(browser, server, slug, address, count, quick))
+            for slug in exhibits:
+                if service.trace(slug):
+                    yield from guarded(slug, bare_update(browser, slug))
+                    break
             yield from guarded("progress", progress(browser, server, next(iter(exhibits.values()))))
             for patches in SIZES:
                 yield from guarded(f"made up, {patches} patches", made_up(browser, patches, count, quick))

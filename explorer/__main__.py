@@ -22,7 +22,8 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from explorer.exhibit import Claim, ClaimResult, Controls, Exhibit
+    from explorer.exhibit import Claim, ClaimResult, Controls, Exhibit, Scene
+    from explorer.many import ManyPictures
     from explorer.service import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -122,16 +123,17 @@ def look(
     settings: Settings = [],  # noqa: B006  (Typer copies it)
 ) -> None:
     """Look at one picture and write figures, an offline page, structures, graphs and numbers."""
-    from explorer import export, service
+    from explorer import export, runtime, service
 
     exhibit = service.exhibit(slug)
     controls = exhibit.controls.parse(_pairs(settings))
     source = _source(exhibit, image)
     _usable_folder(out)
     with _progress() as bar:
-        task = bar.add_task("look", total=2)
-        scene = service.compute(slug, source, controls)
-        bar.update(task, advance=1, description="write")
+        task = bar.add_task("look", total=1)
+        with runtime.followed(lambda done, of: bar.update(task, completed=done, total=of, description="look, layer by layer")):
+            scene = service.compute(slug, source, controls)
+        task = bar.add_task("write", total=1)
         written = export.write(scene, exhibit, controls, out, image=source.name, picture=source.shown)
         bar.update(task, advance=1)
     for remark in (*source.notes, *scene.notes):
@@ -146,36 +148,51 @@ def folder(
     slug: Slug,
     pictures: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of pictures.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="The table.")],
-    sort: Annotated[str, typer.Option("--sort", metavar="MEASURE", help="Worst cases of this measure first.")] = "homophily_adjusted",
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="MEASURE", help="Worst cases of this measure first; left out, one that suits the exhibit.")
+    ] = "",
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Every picture of a folder as a table of diagnostics: a row per picture and layer, worst cases first."""
-    from explorer import service
+    """Every picture of a folder as a table of diagnostics: a row per picture and layer, worst cases first.
+
+    Of exhibits with soft hyperedges it also prints how these are used over all pictures.
+    """
     from explorer.exhibit import BadRequest
     from explorer.intake import IntakeError
+    from explorer.many import ManyPictures
+    from explorer.service import exhibit as named
 
-    exhibit = service.exhibit(slug)
+    exhibit = named(slug)
     if not exhibit.pictures:
         raise BadRequest(f"{exhibit.slug} takes no pictures, so there is nothing to do with a folder of them")
     controls = exhibit.controls.parse(_pairs(settings))
-    worst = _worst_first(sort)
+    if sort:
+        _worst_first(sort)  # refused before anything is looked at
     files = _files_of(pictures)
     _usable_folder(out.parent)
     rows: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
+    many = ManyPictures()
     with _progress() as bar:
         for file in bar.track(files, description=slug):
             try:
-                rows += _rows(exhibit, controls, file)
+                scene = _scene_of(exhibit, controls, file)
+                rows += _rows(scene, file)
+                many.add(scene)
             except (IntakeError, BadRequest) as error:
                 refused.append({"picture": file.name, "refused": str(error)})
-    rows.sort(key=lambda row: worst(row.get(sort)))
+    sort = sort or _usual_measure(rows)
+    if sort:
+        worst = _worst_first(sort)
+        rows.sort(key=lambda row: worst(row.get(sort)))
     _write_table(out, [*rows, *refused])
     for row in refused:
         print(f"refused: {row['picture']}: {row['refused']}", file=sys.stderr)
     if not rows:
         raise BadRequest(f"none of the {len(files)} files in {pictures} could be looked at; {out} lists the reasons")
-    print(f"{len(files) - len(refused)} pictures, {len(refused)} refused, {len(rows)} rows in {out}")
+    by = f", worst {sort} first" if sort else ""
+    print(f"{len(files) - len(refused)} pictures, {len(refused)} refused, {len(rows)} rows in {out}{by}")
+    _print_usage(many)
 
 
 @app.command()
@@ -314,12 +331,16 @@ def _files_of(pictures: Path) -> list[Path]:
 # --------------------------------------------------------------------------------------------------------------- rows
 
 
-def _rows(exhibit: Exhibit, controls: Controls, file: Path) -> Iterator[dict[str, Any]]:
-    """One row per layer: the picture, its prediction, every measure."""
+def _scene_of(exhibit: Exhibit, controls: Controls, file: Path) -> Scene:
     from explorer import service
+
+    return service.compute(exhibit.slug, _visitors(file), controls)
+
+
+def _rows(scene: Scene, file: Path) -> Iterator[dict[str, Any]]:
+    """One row per layer: the picture, its prediction, every measure."""
     from explorer.diagnostics import folder_row
 
-    scene = service.compute(exhibit.slug, _visitors(file), controls)
     label, probability = scene.prediction[0] if scene.prediction else ("", float("nan"))
     about = {"picture": file.name, "prediction": label, "probability": round(probability, 4)}
     return (
@@ -339,6 +360,19 @@ def _write_table(out: Path, rows: Sequence[dict[str, Any]]) -> None:
             writer.writerows(rows)
     except OSError as error:
         raise BadRequest(f"cannot write to {out}: {error.strerror or error}") from None
+
+
+TELLING = ("homophily_adjusted", "edges_different")  # what most deserves a look, of patch graphs and of hyperedges
+
+
+def _usual_measure(rows: Sequence[dict[str, Any]]) -> str:
+    """The measure by which a table is sorted when nobody says: a telling one of the exhibit's first layer, else its first that can be bad."""
+    from explorer.diagnostics.measure import vocabulary
+
+    known = vocabulary()
+    found = [key for key in (rows[0] if rows else ()) if key in known]
+    usual = [key for key in TELLING if key in found] or [key for key in found if "bad" in known[key]]
+    return usual[0] if usual else ""
 
 
 def _worst_first(key: str) -> Callable[[float | None], tuple[bool, float]]:
@@ -364,6 +398,18 @@ def _progress() -> Iterator[Progress]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar
+
+
+def _print_usage(many: ManyPictures) -> None:
+    """How the hyperedges of each layer are used over all pictures of a folder; nothing where there are none."""
+    for name, measures in many.measures().items():
+        if measures:
+            table = Table(
+                "over all pictures", "value", "", title=f"{many.labels[name]} ({name})", title_justify="left", box=None, pad_edge=False
+            )
+            for m in measures:
+                table.add_row(m.name, f"{m.value:.4g}", m.hint)
+            _print(table)
 
 
 def _print(table: Table) -> None:

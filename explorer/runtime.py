@@ -7,7 +7,9 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -171,5 +173,59 @@ class Bells:
         return isinstance(token, str) and token in self._rung
 
 
+class Steps:
+    """How far the runs under way have come, under the names that their pages gave them; what is over is forgotten."""
+
+    def __init__(self, most: int = 256) -> None:
+        self.most = most
+        self._at: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def kept(self, name: Any) -> Iterator[None]:
+        """While inside, what `reached` says stands under this name."""
+        if not isinstance(name, str) or not 0 < len(name) <= 128:
+            yield
+            return
+
+        def tell(done: int, of: int) -> None:
+            with self._lock:
+                self._at[name] = (done, of)
+                while len(self._at) > self.most:
+                    self._at.popitem(last=False)
+
+        try:
+            with followed(tell):
+                yield
+        finally:
+            with self._lock:
+                self._at.pop(name, None)
+
+    def get(self, name: Any) -> tuple[int, int] | None:
+        """(layers that are done, all layers) of the run of this name; None when there is nothing to tell."""
+        return self._at.get(name) if isinstance(name, str) else None
+
+
+_follower: ContextVar[Callable[[int, int], None] | None] = ContextVar("follower", default=None)
+
+
+@contextmanager
+def followed(tell: Callable[[int, int], None]) -> Iterator[None]:
+    """While inside, `tell` is called with (layers that are done, all layers) as a large model goes on."""
+    token = _follower.set(tell)
+    try:
+        yield
+    finally:
+        _follower.reset(token)
+
+
+def reached(done: int, of: int) -> None:
+    """A model that may take long has done so many of its layers. Whoever follows the run is told."""
+    tell = _follower.get()
+    if tell is not None:
+        tell(done, of)
+
+
 BELLS = Bells()
+STEPS = Steps()
 RUNS = RunStore()

@@ -394,11 +394,15 @@ def _from_base64(text: Any) -> Source:
 def look_up(data: Any) -> dict[str, Any] | None:
     """Answers that need no model, {values}; None when the run is gone or the question means nothing there.
 
+    "progress" {token}: {done, of}, layers that are done of the run under way with that name (`runtime.STEPS`).
+
     "row": the distances of one patch to every key, [M]. "heads": log₂ of the maps that each head of a hypergraph layer alone would
     have drawn, [heads, H·W, M]; of a transformer's layer, the attention that each patch receives in each head, [heads, N].
     "attention": what one patch of a transformer's layer looks at, mean over the heads, [N].
     """
     question = data.get("question") if isinstance(data, Mapping) else None
+    if question == "progress":
+        return _progress(data.get("token"))
     if not isinstance(question, str) or question not in _ANSWERS:
         return None
     found = runtime.RUNS.get(data.get("run"))
@@ -409,6 +413,11 @@ def look_up(data: Any) -> dict[str, Any] | None:
     except BadRequest:
         return None
     return None if values is None else {"values": values}
+
+
+def _progress(token: Any) -> dict[str, Any] | None:
+    found = runtime.STEPS.get(token)
+    return None if found is None else {"done": found[0], "of": found[1]}
 
 
 def _row_answer(layer: Layer, data: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from explorer import examples, runtime, service
-from explorer.canvas import Mailbox, Stage, answer, lost, style
+from explorer.canvas import UPLOADING, Mailbox, Stage, answer, lost, style
 from explorer.exhibit import BadRequest, Exhibit, Wing
 from explorer.exhibits import catalogue, of_wing
 from explorer.gallery import Gallery, header
@@ -144,8 +144,9 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
             show_label=False,
             buttons=[],
         )
-        demo.load(_opener(wing), None, [stage], queue=False, show_progress="hidden", api_visibility="private")
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        # Gradio's own progress runs a clock at every frame on each output, hidden or not, after a load for ever: it gets nothing to run on.
+        quiet: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
+        demo.load(_opener(wing), None, [stage], queue=False, **quiet)
         model: dict[str, Any] = {**quiet, "concurrency_id": runtime.MODEL_QUEUE, "concurrency_limit": runtime.MODEL_WORKERS}
         # The stage itself holds questions back: Gradio's "always_last" would send the data of the first one again.
         ran = stage.run(_asked_run, None, [stage, mailbox], trigger_mode="multiple", **model)
@@ -163,7 +164,9 @@ def _wing_page(demo: gr.Blocks, wing: Wing) -> None:
         live = stage.live(_streamed, None, [ticker], trigger_mode="multiple", **quiet, **STREAMS)
         live.failure(None, None, None, js=lost("stream"), queue=False, api_visibility="private")
         stage.halt(_halted, None, None, trigger_mode="multiple", queue=False, **quiet)
-        intake.input(_uploader(wing), [intake, stage], [stage, mailbox, intake], trigger_mode="always_last", **model)
+        intake.input(None, [intake], None, js=UPLOADING, queue=False, **quiet)
+        loaded = intake.input(_uploader(wing), [intake, stage], [stage, mailbox, intake], trigger_mode="always_last", **model)
+        loaded.failure(None, None, None, js=lost("upload"), queue=False, api_visibility="private")
 
 
 def _opener(wing: Wing) -> Callable[[gr.Request], str]:
@@ -174,11 +177,17 @@ def _opener(wing: Wing) -> Callable[[gr.Request], str]:
         notices = [] if slug in {e.slug for e in shown} else [f"There is no exhibit named {slug[:40]!r} here."]
         slug = slug if not notices else shown[0].slug
         try:
-            return service.opened(slug, asked.get("s"), notices)
+            with runtime.STEPS.kept(opening(asked.get("exhibit", ""), asked.get("s", ""))):
+                return service.opened(slug, asked.get("s"), notices)
         except BadRequest as error:
             raise gr.Error(_capital(str(error)), print_exception=False) from None
 
     return open_page
+
+
+def opening(exhibit: str, link: str) -> str:
+    """The name under which a page that opens asks how far its run is; the page makes it from its own address (mount.js)."""
+    return f"open {exhibit[:40]} {link[-60:]}"
 
 
 def _asked_run(event: gr.EventData) -> tuple[Any, Any]:
@@ -189,7 +198,8 @@ def _asked_run(event: gr.EventData) -> tuple[Any, Any]:
         exhibit = service.exhibit(data.get("exhibit"))
         controls = exhibit.controls.parse(data.get("controls"))
         look = data.get("look") if isinstance(data.get("look"), Mapping) else None
-        return service.run(exhibit.slug, service.asked_source(data), controls, look, request=_number(data))
+        with runtime.STEPS.kept(data.get("token")):
+            return service.run(exhibit.slug, service.asked_source(data), controls, look, request=_number(data))
 
     text, refusal = _guarded(work)
     return (gr.skip() if text is None else text), (
@@ -240,14 +250,15 @@ def _uploader(wing: Wing) -> Callable[[str | None, str | None], tuple[Any, Any, 
         """A picture was dropped: through the intake, then shown in the present exhibit with its present controls."""
         if path is None:
             return gr.skip(), gr.skip(), gr.skip()
-        slug, settings = _present(payload, of_wing(wing)[0].slug)
+        slug, settings, run = _present(payload, of_wing(wing)[0].slug)
 
         def work() -> str:
             photo = read_image(path)
             if not service.exhibit(slug).pictures:
                 raise BadRequest("this exhibit takes no picture")
             source = service.visitors(examples.shown_square(photo), photo.notes)
-            return service.run(slug, source, service.exhibit(slug).controls.parse(settings))
+            with runtime.STEPS.kept(f"upload {run}"):
+                return service.run(slug, source, service.exhibit(slug).controls.parse(settings))
 
         text, refusal = _guarded(work)
         if text is None:
@@ -257,13 +268,13 @@ def _uploader(wing: Wing) -> Callable[[str | None, str | None], tuple[Any, Any, 
     return uploaded
 
 
-def _present(payload: str | None, default: str) -> tuple[str, Mapping[str, Any]]:
-    """Which exhibit and controls the page shows now, as its own payload says."""
+def _present(payload: str | None, default: str) -> tuple[str, Mapping[str, Any], Any]:
+    """Which exhibit, controls and run the page shows now, as its own payload says."""
     try:
         found = json.loads(payload or "")
-        return service.exhibit(found["exhibit"]["slug"]).slug, dict(found["controls"]["values"])
+        return service.exhibit(found["exhibit"]["slug"]).slug, dict(found["controls"]["values"]), found.get("run")
     except (ValueError, TypeError, KeyError, RecursionError):
-        return default, {}
+        return default, {}, None
 
 
 def _guarded(work: Callable[[], Any]) -> tuple[Any, str | None]:

@@ -17,6 +17,7 @@ from PIL import Image
 from explorer import measuring, runtime
 from explorer.exhibit import BadRequest, Claim
 from explorer.exhibits import catalogue
+from explorer.exhibits.hypernetworks import claims as hypernetwork_claims
 from explorer.exhibits.image_graphs import claims
 from explorer.measuring import Masked, graphs, homophily_adjusted, masked_pictures, raw_features, spread, together, without_mixing
 from models import zoo
@@ -49,7 +50,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One timed run instead of many."""
+    """One timed run instead of many, short trainings."""
 
     def once(function, *_, clock=time.process_time, **__) -> float:
         start = clock()
@@ -57,6 +58,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return clock() - start
 
     monkeypatch.setattr(measuring, "best_seconds", once)
+    monkeypatch.setattr(hypernetwork_claims, "LESSON_STEPS", 12)
+    monkeypatch.setattr(hypernetwork_claims, "RACE_STEPS", 12)
     measuring.operator_seconds.cache_clear()
     yield
     measuring.operator_seconds.cache_clear()

@@ -100,6 +100,27 @@ def test_folder_lists_worst_first_and_refusals(tmp_path: Path, pictures: Path) -
     assert "notes.txt" in found.stderr
 
 
+def test_folder_tells_how_hyperedges_are_used_over_all_pictures(tmp_path: Path, pictures: Path) -> None:
+    table = tmp_path / "table.csv"
+    found = run("folder", "softhgnn", pictures, "--out", table, "--set", "model=softvit_sparse")
+    assert found.exit_code == 0, found.stderr
+    assert "worst edges_different first" in found.stdout
+    for words in ("Different hyperedges, over all pictures", "Dead hyperedges", "Load of the busiest hyperedge", "2 pictures"):
+        assert words in found.stdout
+    assert "(fuzzy)" not in found.stdout, "clusters of one picture are not those of the next"
+    with table.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["edges_different"]]
+    values = [float(row["edges_different"]) for row in rows]
+    assert values == sorted(values), "fewer different hyperedges are worse"
+    assert values[0] < values[-1]
+
+
+def test_folder_sorts_patch_graphs_by_what_crosses_objects(tmp_path: Path, pictures: Path) -> None:
+    found = run("folder", "mobilevig", pictures, "--out", tmp_path / "table.csv")
+    assert "worst homophily_adjusted first" in found.stdout
+    assert "over all pictures" not in found.stdout
+
+
 def test_worst_is_the_bad_end_of_a_measure() -> None:
     more_is_worse, less_is_worse = _worst_first("isolated"), _worst_first("edges")
     assert sorted([0.1, None, 0.9], key=more_is_worse) == [0.9, 0.1, None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from explorer import exhibits, payload, service
+from explorer import exhibits, payload, runtime, service
 from explorer.exhibit import BadRequest
 from explorer.exhibits.tokens import encoder as own
 from models.structures import TokenSelection
@@ -56,6 +56,35 @@ def test_it_keeps_what_was_asked(named: None, settings: dict) -> None:
     assert scene.prediction == ()
     text = payload.build(own.EXHIBIT, scene, controls, image="bus")
     assert [layer["kind"] for layer in json.loads(text)["layers"]] == ["tokens"] * 3
+
+
+def test_whoever_waits_is_told_layer_by_layer(named: None) -> None:
+    seen: list[dict | None] = []
+    ask = {"question": "progress", "token": "a page"}
+    assert service.look_up(ask) is None
+    told = runtime.reached
+
+    def counted(done: int, of: int) -> None:
+        told(done, of)
+        seen.append(service.look_up(ask))
+
+    with pytest.MonkeyPatch.context() as patch, runtime.STEPS.kept("a page"):
+        patch.setattr(runtime, "reached", counted)
+        service.compute("encoder", service.example("bus"), own.EncoderControls())
+    assert seen == [{"done": layer, "of": 3} for layer in (1, 2, 3)]
+    assert service.look_up(ask) is None, "what is over is forgotten"
+
+
+def test_runs_without_a_name_are_not_counted(named: None) -> None:
+    for name in (None, "", 7, "x" * 129):
+        with runtime.STEPS.kept(name):
+            runtime.reached(1, 2)
+            assert runtime.STEPS.get(name) is None
+    steps = runtime.Steps(most=2)
+    with steps.kept("a"), steps.kept("b"), steps.kept("c"):
+        runtime.reached(1, 2)
+        assert (steps.get("a"), steps.get("c")) == (None, (1, 2)), "the innermost name is told"
+    runtime.reached(1, 2)
 
 
 def test_its_story_can_be_told(named: None) -> None:

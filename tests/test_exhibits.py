@@ -518,6 +518,7 @@ LOOK_OF: dict[str, dict[str, Callable[[Any], bool]]] = {
         "mass": lambda v: v in (0.3, 0.5, 0.8),
         "sort": lambda v: v in ("load", "number"),
         "boxes": lambda v: v in ("with", "without", "both"),
+        "sent": lambda v: v in ("all", "edges", "edge"),
         "temperature": lambda v: v is None or -3 <= v <= 3,
         "hard": lambda v: v is None or 0 <= v <= 1,
         "k": lambda v: v is None or (type(v) is int and 0 <= v <= 4096),
@@ -546,6 +547,7 @@ LOOK_OF: dict[str, dict[str, Callable[[Any], bool]]] = {
     },
     "textdisk": {
         "textRadius": lambda v: v is None or 0 < v <= 20,
+        "textLines": lambda v: v in ("graph", "nearest", "named"),
         "textParts": lambda v: isinstance(v, list) and len(v) <= 4 and all(0 <= x <= 4 for x in v),
     },
     "abstract-graph": {

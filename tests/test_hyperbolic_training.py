@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from models import zoo
 from models.capture import capture
 from models.checkpoints import CheckpointError
-from models.hyperbolic import ball, embeddings, hierarchy
+from models.hyperbolic import ball, embeddings, hierarchy, projections
 from models.hyperbolic.disk import ClassDisk, adapters, fan
 from models.hyperbolic.stored import stored
 from models.structures import PoincarePoints
@@ -419,6 +419,7 @@ def test_only_the_nodes_near_the_root_are_rehearsed() -> None:
 
 def test_the_points_ship_with_names_edges_and_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "DIMENSIONS", (2, 3))
+    monkeypatch.setattr(embedding, "WAYS", {way: projections.WAYS[way] for way in ("horopca", "tangent")})  # UMAP compiles for a minute
     places = ("--data-dir", written("mammals.npz", tmp_path), "--epochs", 4, "--out", tmp_path / "out", "--runs", tmp_path / "runs")
     asked(monkeypatch, embedding, *places, "--limit", 4, "mammals_embeddings")
     assert not (tmp_path / "out").exists()
@@ -436,6 +437,9 @@ def test_the_points_ship_with_names_edges_and_figures(tmp_path: Path, monkeypatc
     assert found.hierarchy.names == tuple(card["labels"])
     assert torch.equal(found.hierarchy.closure, wordnet.mammals(tmp_path).closure)
     assert set(found.points) == {("poincare", 2), ("poincare", 3), ("euclidean", 2), ("euclidean", 3)}
+    assert set(found.maps) == {("horopca", 3), ("tangent", 3)}
+    flat = projections.tangent_pca(found.in_ball(3))
+    torch.testing.assert_close(found.on_a_map("tangent", 3).tangents(), flat.tangents(), atol=1e-5, rtol=1e-5)
     points = found.in_ball(2)
     points.require_inside()
     frame = embeddings.Frame(4, 0.0, points.points, "poincare")

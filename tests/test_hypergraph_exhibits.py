@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from explorer import examples, payload, runtime, service
 from explorer.diagnostics import NotMeasurable
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Scene
-from explorer.exhibits.hypergraphs import forms, softhgnn, yolov13
+from explorer.exhibits.hypergraphs import claims, forms, softhgnn, visitors, yolov13
 from explorer.exhibits.hypergraphs.look import ALIKE, layer_of
 from explorer.views.arrays import unpack
 from models import zoo
@@ -292,3 +296,182 @@ def test_a_cut_of_the_detector_answers_with_the_boxes_after_it() -> None:
     after = run("yolov13", Intervention(OWN["yolov13"], "hyperedge", tuple((m, -1) for m in range(4))), confidence=0.05)
     assert np.array(answer["detections"]["boxes"]).shape == np.array(after.extras["detections"]["boxes"]).shape
     assert "hyperedges fewer" in answer["note"]
+
+
+# ------------------------------------------------------------------------------------------ a visitor's further pictures
+
+
+def as_uri(name: str, side: int = 192, kind: str = "JPEG") -> str:
+    """A shipped picture as a visitor's browser would send it."""
+    made = io.BytesIO()
+    Image.fromarray(examples.picture(name)).resize((side, side)).save(made, kind)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(made.getvalue()).decode()}"
+
+
+def asked(slug: str, question: str, **data: Any) -> Any:
+    return EXHIBITS[slug].questions[question](usual(slug), EXHIBITS[slug].controls(), data)
+
+
+def test_a_picture_that_lends_to_itself_changes_nothing() -> None:
+    answer = asked("softhgnn", "lend", example=EXHIBITS["softhgnn"].example)
+    assert answer["likeness"] == pytest.approx([1.0] * 8, abs=1e-5)
+    assert answer["after"] == answer["before"]
+    assert unpack(answer["own"]) == pytest.approx(unpack(answer["lent"]))
+
+
+def test_a_lent_offset_is_the_choice_of_prototypes_of_a_run() -> None:
+    answer = asked("softhgnn", "lend", example="cat")
+    run_with = hypergraph(usual("softhgnn", prototypes="cat"), softhgnn.LAYER)
+    lift = (run_with.weights()[0] * 256).clamp(2**-4, 2**4).log2().numpy()
+    assert unpack(answer["lent"]) == pytest.approx(lift, abs=0.04)  # 8 bits over 8 doublings
+    assert min(answer["likeness"]) < 0.99
+    assert dict(answer["after"])["automobile"] == pytest.approx(
+        dict(usual("softhgnn", prototypes="cat").prediction)["automobile"], abs=1e-5
+    )
+
+
+def test_a_visitors_own_picture_lends_its_offset() -> None:
+    own, shipped = asked("softhgnn", "lend", picture=as_uri("cat", 256, "PNG")), asked("softhgnn", "lend", example="cat")
+    assert own["likeness"] == pytest.approx(shipped["likeness"], abs=0.05)
+    assert own["lender"].startswith("data:image/webp")
+
+
+BAD_PICTURES = {
+    "no picture": None,
+    "no data URI": "https://example.org/cat.jpg",
+    "not base64": "data:image/png;base64,@@@",
+    "not an image": "data:image/png;base64," + base64.b64encode(b"not a picture at all").decode(),
+    "too long": "data:image/png;base64," + "A" * visitors.MOST_TEXT,
+}
+
+
+@pytest.mark.parametrize("picture", BAD_PICTURES.values(), ids=BAD_PICTURES)
+def test_what_is_no_picture_is_refused_in_words(picture: Any) -> None:
+    with pytest.raises(BadRequest, match="the picture"):
+        asked("softhgnn", "lend", picture=picture)
+    with pytest.raises(BadRequest, match="picture 2"):
+        visitors.pictures_of([as_uri("dot", 32), picture], "softhgnn")
+
+
+def test_an_unknown_lender_and_too_many_pictures_are_refused() -> None:
+    with pytest.raises(BadRequest, match="no example of that name"):
+        asked("softhgnn", "lend", example="unicorn")
+    for wrong in ([], "cat", [as_uri("dot", 32)] * (visitors.MOST_PICTURES + 1)):
+        with pytest.raises(BadRequest, match="1 to 24"):
+            visitors.pictures_of(wrong, "softhgnn")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_many_pictures_are_told_one_after_the_other(slug: str) -> None:
+    frames = list(EXHIBITS[slug].streams["many"](usual(slug), EXHIBITS[slug].controls(), {"pictures": [as_uri("cat"), as_uri("coffee")]}))
+    assert [(frame["pictures"], frame["of"], frame["own"]) for frame in frames] == [(1, 2, True), (2, 2, True)]
+    assert OWN[slug] in frames[-1]["layers"]
+    for told in frames[-1]["layers"].values():
+        assert len(told["different"]) == 2
+        assert sum(told["load"]) == pytest.approx(1, abs=1e-4)
+        assert {m["key"] for m in told["measures"]} >= {"usage_different", "usage_load_most", "input_dependence"}
+    json.dumps(payload.plain(frames[-1]), allow_nan=False)
+
+
+def test_many_sparse_pictures_tell_how_often_each_is_chosen() -> None:
+    controls = controls_of("softhgnn", model="softvit_sparse")
+    *_, last = softhgnn.over_many(usual("softhgnn"), controls, {"pictures": [as_uri(name) for name in ("cat", "bus", "rocket")]})
+    told = last["layers"][softhgnn.LAYER]
+    assert told["fixed"] == 4
+    assert told["on"][:4] == [1, 1, 1, 1]
+    assert sum(told["on"]) == pytest.approx(8)
+    assert {m["key"] for m in told["measures"]} >= {"usage_dead", "usage_always"}
+
+
+def test_without_pictures_of_ones_own_those_that_ship_are_looked_at() -> None:
+    first = next(softhgnn.over_many(usual("softhgnn"), softhgnn.SoftHGNNControls(), {}))
+    assert not first["own"]
+    assert first["of"] == len(examples.offered("softhgnn"))
+
+
+@HEARD
+def test_what_hyperedges_cause_is_what_switching_them_off_takes_away() -> None:
+    scene = usual("yolov13")
+    whole = {tunnel["layer"]: tunnel["loudness"] for tunnel in scene.extras["tunnels"]}
+    every = {place["layer"]: place for place in asked("yolov13", "sent")["places"]}
+    assert set(every) == set(whole)
+    assert all(0 <= place["loudness"] < whole[layer] for layer, place in every.items())
+    assert {every[layer]["map"].shape for layer in (13, 12, 14)} == {(20, 20), (10, 10), (5, 5)}, "three scales"
+    one = asked("yolov13", "sent", layer=OWN["yolov13"], edge=2)
+    assert 0 < max(place["loudness"] for place in one["places"]) < max(place["loudness"] for place in every.values())
+    controls = yolov13.YOLOv13Controls()
+    assert yolov13.loudness_of_hyperedges(scene.shown, controls) == pytest.approx(
+        [every[layer]["loudness"] for layer in sorted(every)], rel=1e-4
+    )
+    shut = yolov13.sent_by_hyperedges(scene, yolov13.YOLOv13Controls(hyperace=False), {})
+    assert all(place["loudness"] == 0 for place in shut["places"])
+
+
+@HEARD
+def test_the_hyperedges_of_a_detector_that_are_not_there_are_refused() -> None:
+    for wrong in ({"layer": "model.3", "edge": 0}, {"layer": OWN["yolov13"], "edge": "1"}, {"layer": OWN["yolov13"], "edge": True}):
+        with pytest.raises(BadRequest, match="number of one of its hyperedges"):
+            asked("yolov13", "sent", **wrong)
+    with pytest.raises(BadRequest, match="no hyperedge 99"):
+        asked("yolov13", "sent", layer=OWN["yolov13"], edge=99)
+
+
+@HEARD
+def test_the_message_of_the_detector_becomes_a_constant_as_cells_grow() -> None:
+    def contrast(side: int) -> float:
+        scene = usual("yolov13", side=side)
+        return next(m.value for m in scene.measures[OWN["yolov13"]] if m.key == "message_contrast")
+
+    assert contrast(160) > contrast(320)
+    row_sum = hypergraph(usual("yolov13", side=320), OWN["yolov13"]).patches()[0].sum(1).mean() / (
+        hypergraph(usual("yolov13"), OWN["yolov13"]).patches()[0].sum(1).mean()
+    )
+    assert float(row_sum) == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize("slug", ["softhgnn", "hyperedge-forms"])
+def test_heads_are_told_where_there_are_several(slug: str) -> None:
+    scene = usual(slug) if slug == "hyperedge-forms" else usual(slug, model="softvit_dense")
+    name = OWN[slug]
+    found = EXHIBITS[slug].questions["heads"](scene, EXHIBITS[slug].controls(), {"layer": name})
+    assert unpack(found["values"]).shape == (4, 256, 8)
+    for wrong in ({"layer": "softvit_diverse" if slug == "hyperedge-forms" else "clique"}, {}):
+        with pytest.raises(BadRequest, match="no heads"):
+            EXHIBITS[slug].questions["heads"](scene, EXHIBITS[slug].controls(), wrong)
+
+
+# -------------------------------------------------------------------------------------------------------------- claims
+
+
+def test_differences_within_two_standard_errors_are_not_decided() -> None:
+    gain, error = claims._gain(np.array([86.57]), np.array([86.1]))
+    assert error == pytest.approx(100 * np.sqrt((0.8657 * 0.1343 + 0.861 * 0.139) / 10_000))
+    assert claims._beyond_chance(gain, error) is None
+    assert claims._beyond_chance(1.2, 0.5) is True
+    assert claims._beyond_chance(-1.2, 0.5) is False
+    assert claims._percents(np.array([86.0])) == "86.0"
+    assert claims._percents(np.array([86.0, 87.0, 85.0])) == "86.0 ± 1.0"
+
+
+def rows(effective: list[float], accuracy: float) -> dict[str, Any]:
+    one = {"pair_correlation": 0.1, "test_accuracy": accuracy}
+    return {"spread": [{"effective_number": value, **one} for value in effective], "test_accuracy": accuracy, "measured": {}}
+
+
+@pytest.mark.parametrize(
+    ("dense", "diverse", "accuracy", "holds"),
+    [
+        ([1.2, 1.3, 1.1], [7.9, 7.8, 7.9], 0.86, True),
+        ([1.2, 1.3, 3.5], [7.9, 7.8, 7.9], 0.86, False),  # one training that does not collapse is enough
+        ([1.2, 1.3, 1.1], [7.9, 7.8, 7.9], 0.84, False),  # it costs more than a point
+        ([1.2, 1.3], [7.9, 7.8, 7.9], 0.86, None),  # not yet three
+    ],
+)
+def test_the_collapse_is_judged_over_all_trainings(
+    dense: list[float], diverse: list[float], accuracy: float, holds: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = {"softvit_dense": rows(dense, 0.865), "softvit_diverse": rows(diverse, accuracy)}
+    monkeypatch.setattr(claims.runtime, "model", lambda name: SimpleNamespace(card=cards[name], trained=True))
+    found = claims.collapse(None)
+    assert found.holds is holds
+    assert f"{len(dense)} and {len(diverse)} of 3 trainings" in found.detail

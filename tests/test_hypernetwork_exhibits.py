@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import pickle
+import warnings
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from explorer import export, payload
 from explorer.diagnostics import chunk_dependency, generated_weights, weight_field, weight_path
@@ -20,7 +24,7 @@ from explorer.exhibits.hypernetworks import continual, ghn, mip, neumeta
 from explorer.views import view_of
 from explorer.views.arrays import unpack
 from explorer.views.computation_graph import places
-from models.hypernetworks import initialiser, permuted, turning, walks
+from models.hypernetworks import architecture, block, initialiser, permuted, turning, walks
 from models.hypernetworks.neumeta import raw_coordinates
 from models.structures import ChunkDependency, GeneratedWeights, WeightField, WeightPath
 
@@ -123,6 +127,31 @@ def test_streams_begin_and_can_be_closed(slug: str, stream: str) -> None:
     frames.close()  # type: ignore[attr-defined]
     assert not torch.is_inference_mode_enabled()
     assert torch.is_grad_enabled()
+
+
+def living() -> int:
+    """Tensors that are still held by something."""
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize(("slug", "stream"), [(slug, stream) for slug, exhibit in EXHIBITS.items() for stream in exhibit.streams])
+def test_a_visitor_who_leaves_leaves_nothing_behind(slug: str, stream: str) -> None:
+    """A closed tab closes the generator in the middle of a training: networks, optimisers and gradients go with it."""
+    exhibit = EXHIBITS[slug]
+    scene, controls = scene_of(exhibit), exhibit.controls()
+    alive = []
+    for _ in range(4):
+        frames = exhibit.streams[stream](scene, controls, {"width": 4, "kind": "chunked", "steps": 20})
+        next(frames)
+        next(frames)
+        frames.close()  # type: ignore[attr-defined]
+        del frames
+        alive.append(living())
+    assert alive[1] == alive[2] == alive[3]  # the first round may fill caches
+    assert exhibit.stream_seconds <= 180
 
 
 # ------------------------------------------------------------------------------------------------------------- NeuMeta
@@ -238,6 +267,80 @@ def test_a_smooth_field_is_told_from_a_wild_one() -> None:
         assert weight_field.summary(nothing)[0].value is None
 
 
+# ------------------------------------------------------------------------------------------ a residual block, CIFAR-10
+
+
+def cifar_folder(folder: Path, form: str) -> tuple[np.ndarray, np.ndarray]:
+    """Made-up test pictures in one of the three forms in which CIFAR-10 is found."""
+    random = np.random.default_rng(0)
+    pixels, labels = random.integers(0, 256, (12, 3, 32, 32), dtype=np.uint8), random.integers(0, 10, 12).astype(np.uint8)
+    if form == "python":
+        (folder / "cifar-10-batches-py").mkdir()
+        whole = {b"data": pixels.reshape(12, -1), b"labels": labels.tolist()}
+        (folder / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps(whole, protocol=2))
+    elif form == "binary":
+        (folder / "test_batch.bin").write_bytes(np.concatenate([labels[:, None], pixels.reshape(12, -1)], 1).tobytes())
+    else:
+        tiles = pixels.reshape(3, 4, 3, 32, 32).transpose(0, 3, 1, 4, 2).reshape(96, 128, 3)
+        Image.fromarray(tiles).save(folder / "test.jpg", format="PNG")  # exact, whatever it is called
+        np.savez(folder / "labels.npz", test_y=labels)
+    return pixels, labels
+
+
+@pytest.mark.parametrize("form", ["python", "binary", "tiles"])
+def test_test_pictures_of_cifar_are_read_in_every_form(form: str, tmp_path: Path) -> None:
+    pixels, labels = cifar_folder(tmp_path, form)
+    found = block.pictures_of(tmp_path, 10)
+    expected = (torch.from_numpy(pixels[:10]).double() / 255 - torch.tensor(block.MEAN)[:, None, None]) / torch.tensor(block.STD)[
+        :, None, None
+    ]
+    torch.testing.assert_close(found.x.double(), expected, atol=1e-5, rtol=1e-5)
+    assert found.y.tolist() == labels[:10].tolist()
+
+
+def test_folders_without_readable_pictures_are_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected test_batch"):
+        block.pictures_of(tmp_path)
+    (tmp_path / "test_batch").write_bytes(pickle.dumps({"data": Path("x")}))
+    with pytest.raises(ValueError, match="unexpected object"):
+        block.pictures_of(tmp_path)
+    (tmp_path / "test_batch").unlink()
+    (tmp_path / "test_batch.bin").write_bytes(b"cut off")
+    with pytest.raises(ValueError, match="cannot be read"):
+        block.pictures_of(tmp_path)
+
+
+def test_the_block_is_tested_where_the_pictures_are_and_says_why_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, controls = scene_of(neumeta.EXHIBIT), neumeta.NeuMetaControls()
+    monkeypatch.delenv(neumeta.PICTURES, raising=False)
+    assert "does not ship" in neumeta.block_at(scene, controls, {})["why"]
+    monkeypatch.setenv(neumeta.PICTURES, str(tmp_path))
+    assert "no test part" in neumeta.block_at(scene, controls, {})["why"]
+    cifar_folder(tmp_path, "binary")
+    found = neumeta.block_at(scene, controls, {"width": 24, "tensor": 2})
+    pictures = block.pictures_of(tmp_path)
+    family = neumeta.block_family()
+    with torch.no_grad():
+        logits = family(pictures.x, 24)
+    assert found["live"]["accuracy"] == pytest.approx((logits.argmax(1) == pictures.y).float().mean().item())
+    assert found["shape"] == [64, 24, 3, 3]
+    assert found["dots"] == [64, 24]
+    assert found["parameters"] == 24 * 64 * 9 * 2 + 24 + 64
+    assert len(json.dumps(payload.plain(found))) < 40_000
+    with pytest.raises(BadRequest, match="16 to 96"):
+        neumeta.block_at(scene, controls, {"width": 8})
+
+
+@torch.no_grad()
+def test_what_a_width_reads_of_the_block_lies_on_its_function() -> None:
+    family = neumeta.block_family()
+    weights = family.generate(32).weights
+    name = next(iter(weights))
+    dense, dots = block.seen(family, 32, name, places=64), block.lattice(weights, name)
+    torch.testing.assert_close(dense[::2], dots, atol=1e-4, rtol=1e-3)  # 32 outputs and 64 inputs among 64 places
+    assert torch.equal(dots, weights[name][:, :, 1, 1] * 64)
+
+
 # ----------------------------------------------------------------------------------------------------------------- MIP
 
 
@@ -319,11 +422,39 @@ def test_a_lesson_fills_the_matrix_and_growing_changes_no_old_weight() -> None:
     assert [len(row) for row in drift[::2]] == [0, 1, 2, 3, 4]
 
 
-def test_the_first_task_is_the_digits_themselves() -> None:
+def test_the_first_task_is_the_digits_themselves_and_every_task_can_be_put_back() -> None:
     x, _ = permuted.task(0, False)
     y, _ = permuted.task(3, False)
     assert not torch.equal(x, y)
     assert torch.equal(x.sort(1).values, y.sort(1).values)
+    for number in range(permuted.TASKS):
+        assert torch.equal(permuted.on_digit(permuted.task(number, False)[0], number).flatten(1), x)
+
+
+@pytest.mark.parametrize("kind", permuted.KINDS)
+def test_the_ends_of_the_way_between_two_tasks_are_the_tasks(kind: str) -> None:
+    net = permuted.hypernetwork(kind, 3)
+    found = permuted.between(net, 1, 4, points=5)
+    for side, number in enumerate((1, 4)):
+        own, other = permuted.accuracy(net, number), permuted.accuracy(net, number, net.task_embeddings()[(4, 1)[side]].detach())
+        ends = found.accuracy[side, [0, -1]].tolist()
+        assert (ends if side == 0 else ends[::-1]) == pytest.approx([own, other], abs=0.005)
+    assert permuted.accuracies(net, 5) == pytest.approx([permuted.accuracy(net, number) for number in range(5)], abs=0.005)
+
+
+def test_importance_lies_where_the_digits_have_ink() -> None:
+    frames = list(continual.lesson(scene_of(continual.EXHIBIT), continual.ContinualControls(), {"kind": "chunked", "steps": 40}))
+    maps = [frame["importance"] for frame in frames if "importance" in frame]
+    ink = permuted.task(0, True)[0].mean(0)
+    empty = (ink == 0).view(8, 8).numpy()
+    assert empty.any()
+    for found in maps:  # every task's map, put back into the order of the digit
+        assert found.shape == (8, 8)
+        assert found[empty].max() == 0
+        assert found[~empty].mean() > 0
+    pairs = frames[-1]["between"]
+    assert pairs["tasks"] == [[a, b] for a in range(5) for b in range(a + 1, 5)]
+    assert np.shape(pairs["accuracy"]) == (10, 2, 21)
 
 
 # ------------------------------------------------------------------------------------------------ graph hypernetworks
@@ -339,6 +470,51 @@ def test_a_typed_network_becomes_nodes_that_do_not_cover_each_other() -> None:
         assert isinstance(weights, GeneratedWeights)
         expected = {name: tuple(p.shape) for name, p in initialiser.network(text).named_parameters()}
         assert {name: tuple(tensor.shape) for name, tensor in weights.weights.items()} == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ghn.DEFAULT,
+        "conv3x3-8 cat(conv1x1-8 bn relu) res(res(conv3x3-16) relu dw3x3) avgpool cat(conv3x3-4) gap fc20 relu fc10",
+        "res(conv1x1-3) res(bn) cat(conv3x3-5) gap fc10",
+    ],
+)
+def test_every_node_knows_its_word(text: str) -> None:
+    graph, words = initialiser.of(text), architecture.words_of(text)
+    letters = {
+        "conv": ("conv", "fc"),
+        "bias": ("conv", "fc", "dw"),
+        "sep_conv": ("dw",),
+        "bn": ("bn",),
+        "max_pool": ("pool",),
+        "avg_pool": ("avgpool",),
+    }
+    letters |= {"sum": ("res(",), "concat": ("cat(",), "glob_avg": ("gap",)}
+    found = initialiser.words_behind(text, graph)
+    assert found[0] is None
+    for kind, shape, number in zip(graph.kinds[1:], graph.shapes[1:], found[1:], strict=True):
+        assert number is not None
+        assert words[number].startswith(letters[kind])
+        if kind == "conv" and shape:
+            assert str(shape[0]) in words[number]
+    # Words before one another in the line are nodes before one another in the graph, but for what joins a branch.
+    rows = [number for kind, number in zip(graph.kinds, found, strict=True) if kind not in ("sum", "concat", "input")]
+    assert rows == sorted(rows)  # type: ignore[type-var]
+    joins = {number for kind, number in zip(graph.kinds, found, strict=True) if kind in ("sum", "concat")}
+    assert joins == {i for i, word in enumerate(words) if word.endswith("(")}
+
+
+def test_matched_random_weights_have_the_sizes_and_nothing_else() -> None:
+    weights = scene_of(ghn.EXHIBIT).layers[1].structures["generated"]
+    assert isinstance(weights, GeneratedWeights)
+    net = initialiser.matched(ghn.DEFAULT, weights)
+    for name, parameter in net.named_parameters():
+        predicted = weights.weights[name].flatten()
+        if parameter.numel() > 2000:
+            assert parameter.square().mean().sqrt().item() == pytest.approx(predicted.square().mean().sqrt().item(), rel=0.1)
+            assert abs(torch.corrcoef(torch.stack([parameter.detach().flatten(), predicted]))[0, 1]) < 0.1
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), initialiser.matched(ghn.DEFAULT, weights).parameters(), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,15 @@ def test_the_digits_are_split_once_for_all() -> None:
     assert torch.equal(digits(False)[0], test_x)
 
 
+def test_the_digits_that_ship_are_those_of_scikit_learn() -> None:
+    found = pytest.importorskip("sklearn.datasets").load_digits()
+    order = torch.randperm(1797, generator=torch.Generator().manual_seed(0))
+    for training, chosen in ((True, order[:TRAINING]), (False, order[TRAINING:])):
+        x, y = digits(training)
+        assert torch.equal(x[:, 0], torch.from_numpy(found.images).float().div(16)[chosen])
+        assert torch.equal(y, torch.from_numpy(found.target).long()[chosen])
+
+
 def test_names_of_families_say_what_is_trained() -> None:
     assert neumeta.split("neumeta_cifar") == ("neumeta_cifar", 0, {})
     assert neumeta.split("neumeta_digits_quiet") == ("neumeta_digits", 0, {"noise": 0.0})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from models import zoo
@@ -22,6 +24,7 @@ from models.graph_structure.generators import TASKS, Band, sample
 from models.graph_structure.gnn import GIN
 from models.graph_structure.layouts import layout
 from models.graph_structure.links import GraphBatch
+from models.graph_structure.node_problems import NodeProblem
 from models.graph_structure.rasteriser import EVEN, PAPER, as_input, draw
 from models.graph_structure.shyre import SHyRe
 from training import deep_graphs, graph_structure, graphs, reconstruction
@@ -372,6 +375,17 @@ def test_a_run_leaves_weights_and_complete_cards_and_a_rehearsal_none(tmp_path: 
     assert set(cards["topology_cnn"]["contestants"]) == {"topology_cnn", "topology_gin"}
     assert cards["topology_cnn"]["contestants"]["topology_gin"]["near"] == gin_card["measured"]["near"]["accuracy"]
 
+    trained: list[str] = []
+    learn_ = graph_structure.learn
+    monkeypatch.setattr(graph_structure, "learn", lambda name, *rest: trained.append(name) or learn_(name, *rest))  # type: ignore[func-returns-value]
+    (tmp_path / "out" / "topology_cnn.safetensors").unlink()
+    asked(monkeypatch, *places_, "topology_gin_s1", "topology_gin", "topology_cnn")
+    assert trained == ["topology_cnn"], "what is trained, measured and written is left out"
+    assert (tmp_path / "out" / "topology_cnn.safetensors").exists()
+    asked(monkeypatch, *places_, "--seed", 5, "topology_gin")
+    assert trained == ["topology_cnn", "topology_gin"], "another seed is another training"
+    asked(monkeypatch, *places_, "topology_gin")
+
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "out")
     test = split("bridges", "far", tmp_path / "runs")
     said = outputs(zoo.load("bridges_gin_laplacian").model, of({"far": test}, encoded=True), "far")[:, 0]
@@ -415,6 +429,44 @@ def test_the_citation_network_is_read_as_it_was_split(tmp_path: Path) -> None:
     assert torch.equal(problem.edge_index[:, : problem.edge_index.shape[1] // 2].flip(0), problem.edge_index.chunk(2, 1)[1])
     with pytest.raises(FileNotFoundError, match=r"no cora_graph.npz in"):
         deep_graphs.cora(tmp_path / "nowhere")
+
+
+def planetoid_files(folder: Path, problem: NodeProblem, told: int, known: int, protocol: int) -> None:
+    """Nodes told to `known` come first, the others are the test, listed out of order as published."""
+    folder.mkdir(exist_ok=True)
+    words, answers_ = csr_matrix((problem.x > 0).numpy().astype(np.float32)), np.eye(7)[problem.label]
+    test = np.arange(known, len(problem.label))[::-1]
+    around = {node: problem.edge_index[1][problem.edge_index[0] == node].tolist() for node in range(len(problem.label))}
+    parts = {
+        "x": words[:told],
+        "y": answers_[:told],
+        "allx": words[:known],
+        "ally": answers_[:known],
+        "tx": words[test],
+        "ty": answers_[test],
+    }
+    for part, content in {**parts, "graph": {**around, 0: [*around[0], 0]}}.items():
+        (folder / f"ind.cora.{part}").write_bytes(pickle.dumps(content, protocol))
+    (folder / "ind.cora.test.index").write_text("\n".join(map(str, test)), encoding="utf-8")
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_the_files_of_planetoid_give_the_same_network(tmp_path: Path, protocol: int) -> None:
+    expected = deep_graphs.cora(small_cora(tmp_path))
+    planetoid_files(tmp_path / "pack", expected, 14, 30, protocol)
+    found = deep_graphs.cora(tmp_path / "pack")
+    torch.testing.assert_close(found.x, expected.x)
+    assert torch.equal(found.label, expected.label)
+    assert {tuple(e) for e in found.edge_index.T.tolist()} == {tuple(e) for e in expected.edge_index.T.tolist()}
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(found, part), getattr(expected, part)), part
+
+
+def test_a_pickle_that_would_run_something_is_not_opened(tmp_path: Path) -> None:
+    planetoid_files(tmp_path / "pack", deep_graphs.cora(small_cora(tmp_path)), 14, 30, 4)
+    (tmp_path / "pack" / "ind.cora.graph").write_bytes(pickle.dumps(Path.home))
+    with pytest.raises(pickle.UnpicklingError, match="is not opened"):
+        deep_graphs.cora(tmp_path / "pack")
 
 
 def test_the_race_over_depths_is_told_in_the_card_of_the_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,7 +569,7 @@ def test_the_drawing_survives_larger_graphs_and_the_adjacency_does_not() -> None
 
 @needs("topology_cnn", "topology_cnn_paper")
 def test_the_pen_decides_whether_larger_graphs_are_recognised() -> None:
-    assert scores("topology_cnn")[2] - scores("topology_cnn_paper")[2] >= 0.2
+    assert scores("topology_cnn")[2] - scores("topology_cnn_paper")[2] >= 0.1
 
 
 @needs("symmetry_cnn", "symmetry_gin")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 
-from explorer import examples, export, payload, runtime, segments, service
+from explorer import examples, exhibits, export, payload, runtime, segments, service
+from explorer.diagnostics.attention import rollout
 from explorer.exhibit import BadRequest, Intervention
 from explorer.exhibits.tokens import dtop, hiprune, sparsifiner
 from explorer.exhibits.tokens.look import chosen, edited, look_at, object_mask, object_of
@@ -271,3 +274,53 @@ def test_claims_say_what_is_not_trained() -> None:
             assert found.figure
             assert found.detail
             assert found.holds is not None or "not trained" in found.figure
+
+
+@pytest.mark.skipif("hiprune" not in exhibits.catalogue()[0], reason="not on show")
+def test_the_zip_holds_the_patches_that_the_visitor_chose() -> None:
+    kept = [3, 50, 51, 120]
+    asked = {"exhibit": "hiprune", "image": {"example": "bus"}, "cuts": [{"layer": "*", "kind": "keep", "pairs": [[p, -1] for p in kept]}]}
+    packed = zipfile.ZipFile(io.BytesIO(base64.b64decode(service.bundle(asked)["data"])))
+    table = next(name for name in packed.namelist() if name.endswith("layer_04/selection.csv"))
+    rows = list(csv.DictReader(io.StringIO(packed.read(table).decode())))
+    assert [int(row["patch"]) for row in rows if row["role"] != "pruned"] == kept
+
+
+def test_rollout_is_told_for_every_way_of_joining_heads(scene) -> None:
+    told = scene.extras["tokens"]["rollouts"]
+    assert [(one["fusion"], one["discard"]) for one in told] == [(f, d) for f in ("mean", "max", "min") for d in (0.0, 0.9)]
+    maps = scene.layers[-1].structures["maps"]
+    opened = runtime.model(hiprune.MODEL).model.encoder(
+        {"pixel_values": runtime.model(hiprune.MODEL).prepare(examples.picture("bus"))}, opened=range(1, 9)
+    )
+    for one in told:
+        expected = rollout(opened, fusion=one["fusion"], discard=one["discard"])[maps.prefix :]
+        np.testing.assert_allclose(unpack(one["values"]), expected, atol=1e-4)  # a cut-off entry may fall on the other side
+    assert sorted(unpack(scene.extras["tokens"]["random"]).tolist()) == list(range(196))
+
+
+def test_the_story_tells_what_the_card_measured() -> None:
+    found = runtime.model(hiprune.MODEL).card["measured"]
+    ninth = found["budgets"]["22"]
+    text = " ".join(step["text"] for step in hiprune.EXHIBIT.story())
+    for rule in ("hiprune, alpha 0.5", "random", "uniform grid"):
+        assert f"{100 * ninth[rule]['agreement']:.1f} %" in text
+    iou, chance = found["layers"]["iou"], found["layers"]["iou_chance"]
+    assert f"overlap {iou[0]:.2f}, chance {chance:.2f}" in text
+    assert f"({min(iou[1:6]):.2f} to {max(iou[1:6]):.2f})" in text
+
+
+def test_the_story_tells_what_the_pictures_show(scene) -> None:
+    reading = scene.extras["tokens"]["reading"]
+    four = reading["budgets"].index(4)
+    assert reading["same"]["HiPrune"][four]
+    assert reading["rules"]["HiPrune"][four] > 0.95 * reading["whole"]
+    assert 0.4 < reading["random"]["mean"][four] / reading["whole"] < 0.6
+    source = service.example("kitten")
+    other = hiprune.run(source.shown, hiprune.HiPruneControls(), (), source.labeller)
+    told = other.extras["tokens"]["reading"]
+    ninth = told["budgets"].index(22)
+    assert told["rules"]["HiPrune"][ninth] < told["random"]["mean"][ninth]
+    auc = next(m for m in other.measures["layer 4"] if m.key == "object_auc").value
+    assert auc is not None
+    assert auc < 0.5, "attention is not on the garments"

@@ -3,7 +3,8 @@
 python -m training.deep_graphs --data-dir DIR              everything: three seeds of dagnn_cora, then the race over depths
 python -m training.deep_graphs --data-dir DIR --depths 2 16
 
-DIR holds cora_graph.npz: edges, features and labels of Cora with the split of Planetoid (Yang, Cohen, Salakhutdinov, ICML 2016).
+DIR holds the files of Planetoid (ind.cora.x, ind.cora.graph, …; Yang, Cohen, Salakhutdinov, ICML 2016), or the same in one
+cora_graph.npz: edges, features and labels of Cora with the public split.
 dagnn_cora ships; the figures of the other seeds and of the race stand in its model card. On the block model of
 models.graph_structure.node_problems both kinds of network train within seconds, so the page trains them live.
 
@@ -31,6 +32,7 @@ from models.graph_structure.dagnn import DAGNN, DeepGCN
 from models.graph_structure.node_problems import NodeProblem
 from models.structures import Propagation
 from training.loop import ship
+from training.planetoid import found_in, planetoid
 
 NAME = "dagnn_cora"
 SHIPPED = (NAME,)
@@ -45,11 +47,13 @@ def cora(folder: Path) -> NodeProblem:
     """Cora with the public split: 140 nodes for training, 500 for validation, 1000 for the test; rows of x add up to 1.
 
     Raises:
-        FileNotFoundError: cora_graph.npz is not in `folder`.
+        FileNotFoundError: neither cora_graph.npz nor the files of Planetoid are in `folder`.
     """
+    if found_in(folder, "cora"):
+        return planetoid(folder, "cora")
     path = folder.expanduser() / "cora_graph.npz"
     if not path.exists():
-        raise FileNotFoundError(f"no cora_graph.npz in {folder}")
+        raise FileNotFoundError(f"no cora_graph.npz in {folder}, and no ind.cora.graph either")
     with np.load(path) as stored:
         edges, label = torch.from_numpy(stored["edges"]).long().T, torch.from_numpy(stored["y"]).long()
         rows = np.repeat(np.arange(len(label)), np.diff(stored["x_indptr"]))
@@ -98,9 +102,9 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder of cora_graph.npz")
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder of the files ind.cora.*, or of cora_graph.npz")
     parser.add_argument("--depths", type=int, nargs="*", default=list(DEPTHS), help="hops and layers of the race")
-    parser.add_argument("--epochs", type=int, default=600, help="at most; training stops earlier")
+    parser.add_argument("--epochs", type=int, default=300, help="at most; training stops earlier")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="finished trainings, which are not repeated")
     parser.add_argument("--out", type=Path, default=zoo.WEIGHTS)

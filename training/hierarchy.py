@@ -7,7 +7,8 @@ mammals_embeddings    the mammals of WordNet
 cifar100_embeddings   all classes → 20 superclasses → 100 classes
 
 Nickel, Kiela, "Poincaré Embeddings", NeurIPS 2017. Both geometries get the same loss, number of epochs and choice of learning rates:
-the rate with the higher MAP at the first seed is kept for the other seeds. What ships are the points of the first seed.
+the rate with the higher MAP at the first seed is kept for the other seeds. What ships are the points of the first seed, and maps of
+those of more dimensions in the disk (models.hyperbolic.projections).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import hashlib
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from models import zoo
-from models.hyperbolic.embeddings import BORDER, Frame, Geometry, Settings, judged, norm_by_depth, train
+from models.hyperbolic.embeddings import BORDER, Frame, Geometry, Settings, judged, norm_by_depth, placed, train
 from models.hyperbolic.hierarchy import Hierarchy, cifar100, from_edges
+from models.hyperbolic.projections import WAYS
 from training.loop import ship
 from training.wordnet import LICENCE, mammals
 
@@ -52,7 +54,10 @@ def main() -> None:
         for row in rows:
             print(f"{name}: {row}", flush=True)
         if not args.limit:
-            ship(name, nn.ParameterDict(points), _card(name, hierarchy, epochs, args.seed, rows, points), args.out)
+            shipped = nn.ParameterDict(points)
+            for key, tensor in mapped(hierarchy, points).items():
+                shipped.register_buffer(key, tensor)
+            ship(name, shipped, _card(name, hierarchy, epochs, args.seed, rows, points), args.out)
 
 
 def _arguments() -> argparse.Namespace:
@@ -142,6 +147,16 @@ def described(frame: Frame, hierarchy: Hierarchy, settings: Settings) -> dict[st
     }
 
 
+def mapped(hierarchy: Hierarchy, points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Every ball of more than 2 dimensions brought to the disk in every way: "map_<way>_<dimension>" → tangent vectors [N, 2] float32."""
+    found = {}
+    for key, tensor in points.items():
+        if key.startswith("poincare") and tensor.shape[1] > 2:
+            for way, project in WAYS.items():
+                found[f"map_{way}_{tensor.shape[1]}"] = project(placed(tensor, hierarchy)).tangents().float()
+    return found
+
+
 def _told(name: str, epochs: int, frames: Callable[[], Iterator[Frame]]) -> Iterator[Frame]:
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(name, total=epochs)
@@ -174,9 +189,8 @@ def _card(name: str, hierarchy: Hierarchy, epochs: int, seed: int, rows: list[di
         "model": {"builder": "models.hyperbolic.embeddings.train", "arguments": chosen},
         "labels": list(hierarchy.names),
         "input": {"edges": hierarchy.edges.T.tolist(), "edge_order": "parent, child", "pairs": len(hierarchy.closure)},
-        "tensors": {
-            key: f"{len(hierarchy)} points of seed {seed}, {tensor.shape[1]} dimensions, float64" for key, tensor in points.items()
-        },
+        "tensors": {key: f"{len(hierarchy)} points of seed {seed}, {tensor.shape[1]} dimensions, float64" for key, tensor in points.items()}
+        | {"map_<way>_<d>": f"poincare_<d> brought to the disk, tangent vectors at its centre, float32; ways: {', '.join(WAYS)}"},
         "data": "mammals of WordNet" if of_wordnet else "CIFAR-100, names of the classes and superclasses",
         "data_licence": LICENCE if of_wordnet else "names only; cite A. Krizhevsky, Learning Multiple Layers of Features, 2009",
         "licence": "Apache-2.0 (points trained for this project; no code or data of facebookresearch/poincare-embeddings)",

@@ -3,7 +3,7 @@
 python -m training.neumeta --data-dir DIR                      both, with the controls and further seeds of the first
 python -m training.neumeta --data-dir DIR neumeta_digits …     some of them
 
-neumeta_digits    all tensors of a small convolutional net for 8 × 8 digits (they come with scikit-learn; DIR is not read)
+neumeta_digits    all tensors of a small convolutional net for 8 × 8 digits (they ship; DIR is not read)
 neumeta_cifar     the last residual block of a ResNet-20 on CIFAR-10, the paper's setting with a smaller representation
 
 In four steps, each of which goes on where it stopped: the full network is trained, its channels are put in smooth order; the

@@ -1,6 +1,6 @@
 """Train the small transformers of the tokens wing that ship, on CIFAR-10, and measure what they look at.
 
-python -m training.tokens --data-dir DIR --garments DIR --photos DIR … token_encoder
+python -m training.tokens token_encoder --data-dir DIR --garments DIR --photos DIR …
 python -m training.tokens --data-dir DIR sparsifiner_dense sparsifiner_micro
 
 token_encoder       a ViT and a reader of its patches, for HiPrune: the ten classes of CIFAR-10 and seven of garments in scenes that are
@@ -157,7 +157,7 @@ def _encoder(args: argparse.Namespace, recipe: Recipe, train_set: Pictures, test
         f"photograph ({', '.join(path.name for path in args.photos)}; every fifth serves the test scenes only), reduced to 32 × 32 pixels",
         "data_licence": "CIFAR-10: none given by its authors, cite A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, "
         "2009; Fashion-MNIST: MIT, Zalando SE 2017; the photographs' own licences, none of them is in the weights",
-        "command": f"python -m training.tokens --data-dir DIR --garments DIR --photos DIR --epochs {recipe.epochs} --seed {recipe.seed} {ENCODER}",
+        "command": f"python -m training.tokens {ENCODER} --data-dir DIR --garments DIR --photos DIR --epochs {recipe.epochs} --seed {recipe.seed}",
         "measured": found,
     }
     return model, {"test_accuracy": accuracy, **result}, told

@@ -91,6 +91,7 @@ const view = window.Hyperscope.mount(element.querySelector('.hs-host'), {
   lookup: (question) => server.look_up(question),
   onAnswer: (listener) => { listeners.push(listener); },
 });
+window.addEventListener('hyperscope:upload', () => view.uploading());
 const show = () => { if (props.value) view.show(props.value); };
 watch('value', show);
 show();
@@ -109,6 +110,9 @@ watch('value', () => {
   if (props.value) window.dispatchEvent(new CustomEvent('hyperscope:answer', { detail: props.value }));
 });
 """
+
+
+UPLOADING = "(picture) => { if (picture) window.dispatchEvent(new CustomEvent('hyperscope:upload')); }"
 
 
 def lost(name: str) -> str:

@@ -167,9 +167,9 @@
 
   function row(store, one, answer, most) {
     const chosen = store.look.who === one.name;
-    const text = hidden(store) ? "?" : answer ? answerText(store, answer) : "cannot answer";
+    const text = hidden(store) ? "?" : answer ? answerText(store, answer) : one.own ? "not fitted yet" : "cannot answer";
     const share = !hidden(store) && answer && !isNumber(store) ? HS.percent(Math.max(...answer)) : "";
-    const title = `${one.label}: gets ${one.what}${one.trained ? "" : "; random weights"}`;
+    const title = `${one.label}: gets ${one.what}${one.trained ? "" : one.own ? "; see the tab “Your model”" : "; random weights"}`;
     return HS.el(
       "button",
       { type: "button", class: `hs-arena-row${one.trained ? "" : " hs-untrained"}`, title, "data-who": one.name, "aria-pressed": String(chosen), onclick: () => store.set({ who: chosen ? "" : one.name }) },
@@ -292,7 +292,7 @@
       }
       const mine = contestants.filter((one) => !one.layout);
       const ordered = [...mine.filter((one) => one.sees === "drawing"), ...mine.filter((one) => one.sees === "adjacency")];
-      const main = [`${task}_cnn`, `${task}_cnn_paper`, `${task}_gin`, `${task}_gin_laplacian`, `${task}_gat_signnet`, store.look.who];
+      const main = [`${task}_cnn`, `${task}_cnn_paper`, `${task}_gin`, `${task}_gin_laplacian`, `${task}_gat_signnet`, "own", store.look.who];
       const listed = all || ordered.length <= FIRST ? ordered : ordered.filter((one) => main.includes(one.name));
       const values = Object.values(answers).map((answer) => answer[0]);
       const most = isNumber(store) ? Math.max(task === "gap" ? 0.3 : 5, right || 0, ...values.filter((value) => value < 1e3)) * 1.05 : 1;

@@ -29,6 +29,8 @@
  *                                   ask("stream", {question, …}): many answers {question, frame, result, done}; the last has
  *                                   done true, the last result again and reason "end", "stopped" or "time"
  *   .stop()                         ends the stream under way
+ *   .uploading                      true while the server has a picture of the visitor's and has not answered
+ *   .progress()                     Promise of {done, of} of the run under way (layers), or null
  *   .lookup(question)               Promise of a small answer (arrays decoded), null where there is no server
  *   .prediction                     that of the payload, or of the chosen layer's own network (extras.predictions)
  *   .landed(request)                a request was answered by another way (a run answers with a payload)
@@ -66,13 +68,19 @@ const HS = {};
   /** The bytes of base64 text, inflated when they travelled deflated; never more than `most`. */
   function bytesOf(item, most, where) {
     try {
-      const text = atob(item.data);
-      const bytes = new Uint8Array(text.length); // plain loops in here: a function per number is many times dearer
-      for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+      const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(item.data) : unpacked(item.data);
       return item.coding ? HS.inflate(bytes, most) : bytes;
     } catch {
       throw damagedData(where, "");
     }
+  }
+
+  /** base64 text → bytes, where the browser has no word for it. */
+  function unpacked(data) {
+    const text = atob(data);
+    const bytes = new Uint8Array(text.length); // plain loops in here: a function per number is many times dearer
+    for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+    return bytes;
   }
 
   /** {type, shape, data} → typed array with `.shape`. */
@@ -232,7 +240,7 @@ const HS = {};
     rule: [{}, cleanRule],
   };
 
-  const defaultLook = () => Object.fromEntries(Object.entries(LOOK_FIELDS).map(([key, [value]]) => [key, structuredClone(value)]));
+  const defaultLook = () => Object.fromEntries(Object.entries(LOOK_FIELDS).map(([key, [value]]) => [key, Array.isArray(value) ? [...value] : value && typeof value === "object" ? { ...value } : value]));
 
   /**
    * Keep what is allowed of a look from outside.
@@ -269,11 +277,11 @@ const HS = {};
     const away = new Map(); // name → request that the server has and has not answered
     const held = new Map(); // name → the newest question, which goes out after that answer
     const listeners = new Map(); // kind → Set of functions
-    const tokens = {}; // request of a stream → the name under which the server can be told to stop it
+    const tokens = {}; // request of a stream or run → the name under which the server can be told to stop it, or asked how far it is
 
     function send(name, data) {
       away.set(name, data.request);
-      if (name === "stream") data.token = tokens[data.request] = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("");
+      if (name === "stream" || name === "run") data.token = tokens[data.request] = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16)).join("");
       host.ask(name, data);
     }
 
@@ -345,6 +353,11 @@ const HS = {};
         return answer && answer.then((value) => decodeDeep(typeof value === "string" ? JSON.parse(value) : value, "answer"));
       },
       stop,
+      /** How far the run under way has come: a Promise of {done, of}, or of null while there is nothing to tell. */
+      progress() {
+        const token = store.uploading ? `upload ${store.payload.run}` : tokens[away.get("run")];
+        return token && host.live && host.lookup ? host.lookup({ question: "progress", token }) : null;
+      },
       close() {
         stop();
         if (typeof deaf === "function") deaf();
@@ -466,6 +479,7 @@ const HS = {};
       },
       hover: null,
       hoverEdge: null,
+      uploading: false,
       touch: bell.touch,
       subscribe: bell.subscribe,
 
@@ -493,6 +507,7 @@ const HS = {};
         payload = next;
         graphs = new Map();
         store.hover = store.hoverEdge = null;
+        store.uploading = false;
         store.cutList.clear();
         store.stop();
         const sameGrid = before.layers[anchor.layer] && next.layers[anchor.layer] && String(before.layers[anchor.layer].grid) === String(next.layers[anchor.layer].grid);

@@ -69,7 +69,7 @@
     return request;
   }
 
-  /** Runs `fn` at most every `pause` milliseconds, the last time after the last call. `.stop()` forgets it. */
+  /** Runs `fn` at most every `pause` milliseconds, the last time after the last call. `.now()` runs it at once, `.stop()` forgets it. */
   function atMostEvery(pause, fn) {
     let timer = 0;
     let last = -Infinity;
@@ -80,6 +80,10 @@
     };
     const request = () => {
       if (!timer) timer = setTimeout(run, Math.max(0, last + pause - performance.now()));
+    };
+    request.now = () => {
+      clearTimeout(timer);
+      run();
     };
     request.stop = () => {
       clearTimeout(timer);

@@ -323,6 +323,12 @@
     for (let k = 0; k < a.length; k++) [a[p][k], a[q][k]] = [c * a[p][k] - s * a[q][k], s * a[p][k] + c * a[q][k]];
   }
 
+  /**
+   * γ of what one hyperedge sends: ‖a − mean a‖ ÷ ‖a‖ over the patches, a its column; from 0 (all patches are told the same) to 1.
+   * With v = std ÷ mean of the column it is v ÷ √(1 + v²), whatever the features are.
+   */
+  const contrast = (d, m) => d.variation[m] / Math.sqrt(1 + d.variation[m] ** 2);
+
   const isUniform = (d, m) => d.on[m] === 1 && d.entropy[m] > NEARLY_UNIFORM;
 
   /** Numbers of the hyperedges, those that are on first: by load or as numbered. */
@@ -443,5 +449,5 @@
   }
 
   HS.hyper = { SETTINGS, answerable, settingsOf, differs, participation, memberships, of, lift, columnOf, sharing, assignment, strongest };
-  Object.assign(HS.hyper, { massSet, correlation, mapOf, alike, twin, jaccard, effectiveNumber, isUniform, order, field, levelOf, contours });
+  Object.assign(HS.hyper, { massSet, correlation, mapOf, alike, twin, jaccard, effectiveNumber, contrast, isUniform, order, field, levelOf, contours });
 })();

@@ -47,7 +47,10 @@
     const id = nextId();
     const select = HS.el("select", { id, "aria-describedby": options.hint ? `${id}-hint` : null, onchange: () => options.onchange(items[select.selectedIndex][0]) });
     let items = [];
+    /** Other options; the same ones are left alone, because every change of the page comes by here. */
     function fill(next) {
+      const same = next.length === items.length && next.every(([item, text], i) => items[i][0] === item && items[i][1] === text);
+      if (same) return;
       items = next;
       select.replaceChildren(...items.map(([, text]) => HS.el("option", {}, text)));
     }

@@ -41,7 +41,8 @@
       draw(changed) {
         if (!(changed.size === 1 && changed.has("hover")) || HS.followsFocus(store.look.heat)) {
           const { entries, facts } = HS.instrumentOf(store.layer).legend(store);
-          keys.replaceChildren(...entries, ...heatEntries(store), ...facts);
+          const next = HS.el("div", { class: "hs-legend" }, ...entries, ...heatEntries(store), ...facts);
+          if (!next.isEqualNode(keys)) keys.replaceChildren(...next.childNodes); // questions and answers pass by here too
         }
         const { sentence, invitation } = HS.instrumentOf(store.layer);
         const text = sentence(store);

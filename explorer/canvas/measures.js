@@ -7,7 +7,7 @@
   const SHORT_UNIT = /^\p{L}[\p{L} ]{0,9}$/u;
 
   /** What a visitor should read first, when nothing is wrong: the trade-off, then who is read and how far. */
-  const TELLING = ["homophily_adjusted", "pieces", "redundancy", "hub_skew", "length_median", "isolated", "degree_mean"];
+  const TELLING = ["homophily_adjusted", "pieces", "redundancy", "hub_skew", "length_median", "isolated", "degree_mean", "edges_different", "message_contrast", "load_most", "object_recall", "object_auc"];
 
   /** Problems first, then the telling ones, then the rest in their own order. */
   function ordered(measures) {

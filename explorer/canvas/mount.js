@@ -3,6 +3,8 @@
   "use strict";
 
   const PROGRESS_AFTER = 300; // milliseconds
+  const ASK_EVERY = 400; // milliseconds
+  const FOLLOW_EVERY = 60; // milliseconds between two drawings of what follows a moving pointer
   const MAX_ABOVE = 240; // pixels; further down the page the stage does not try to fill the window
 
   // ---------------------------------------------------------------------------------------------- theme and size
@@ -65,18 +67,63 @@
     };
   }
 
+  /** A moving line while the model runs; where the server says how many layers are done, the line grows with them. */
   function createProgress(root) {
-    const bar = HS.el("div", { class: "hs-progress", role: "progressbar", "aria-label": "The model is running", hidden: true });
+    const words = HS.el("span", { class: "hs-progress-words" });
+    const bar = HS.el("div", { class: "hs-progress", role: "progressbar", "aria-label": "The model is running", hidden: true }, words);
     let timer = 0;
+    let asking = 0;
+
+    function show(found) {
+      const known = Boolean(found && found.of);
+      bar.classList.toggle("hs-counted", known);
+      words.textContent = known ? `layer ${found.done} of ${found.of}` : "";
+      if (!known) return bar.removeAttribute("aria-valuenow");
+      bar.hidden = false;
+      bar.style.setProperty("--done", found.done / found.of);
+      for (const [name, value] of [["min", 0], ["now", found.done], ["max", found.of]]) bar.setAttribute(`aria-value${name}`, value);
+    }
+
+    /** Ask again and again until the run is over; `ask` gives a Promise of {done, of} or null. */
+    function follow(ask) {
+      const mine = ++asking;
+      const again = async () => {
+        const found = mine === asking ? await Promise.resolve(ask()).catch(() => null) : null;
+        if (mine !== asking) return;
+        show(typeof found === "string" ? JSON.parse(found) : found);
+        timer = setTimeout(again, ASK_EVERY);
+      };
+      timer = setTimeout(again, ASK_EVERY);
+    }
+
+    function end() {
+      asking++;
+      clearTimeout(timer);
+      show(null);
+      HS.hide(bar, true);
+    }
+
     return {
       element: bar,
-      set(busy) {
-        clearTimeout(timer);
-        if (busy) timer = setTimeout(() => (bar.hidden = false), PROGRESS_AFTER);
-        else HS.hide(bar, true);
+      follow,
+      end,
+      set(busy, ask) {
+        if (root.getAttribute("aria-busy") === String(busy)) return;
         root.setAttribute("aria-busy", String(busy));
+        end();
+        if (!busy) return;
+        timer = setTimeout(() => {
+          bar.hidden = false;
+          follow(ask);
+        }, PROGRESS_AFTER);
       },
     };
+  }
+
+  /** The name under which the server counts the layers while a page opens; site.py makes the same one of the address. */
+  function openingName() {
+    const asked = new URLSearchParams(window.location.search);
+    return `open ${(asked.get("exhibit") || "").slice(0, 40)} ${(asked.get("s") || "").slice(-60)}`;
   }
 
   // -------------------------------------------------------------------------------------------------------- layout
@@ -163,6 +210,56 @@
     };
   }
 
+  /**
+   * Draws the views when something changed. While only the pointer moves, the view under it answers every time; the others, and the
+   * words, follow at once, then at most every FOLLOW_EVERY milliseconds and once more when the pointer rests: nobody reads sixty
+   * sentences a second, and one frame has room for one large drawing.
+   * @param views all of them, in the order of drawing; `picture` and `tabs` are two of them
+   * @param panel the element of the tabs: who points inside of it does not point at the picture
+   */
+  function createDrawing(frame, views, { picture, tabs, panel }) {
+    const hover = new Set(["hover"]);
+    const behind = new Set(); // views that do not show yet where the pointer is
+    let near = picture;
+    let moving = false; // keys step, and each step is answered by all
+    let last = -Infinity;
+    let timer = 0;
+    frame.addEventListener("pointermove", ({ target }) => ([near, moving] = [panel.contains(target) ? tabs : picture, true]), { capture: true, passive: true });
+    frame.addEventListener("keydown", () => (moving = false), { capture: true });
+
+    function follow() {
+      timer = 0;
+      last = performance.now();
+      const waiting = [...behind];
+      behind.clear();
+      for (const view of waiting) view.draw(hover);
+    }
+
+    function stop() {
+      clearTimeout(timer);
+      timer = 0;
+      behind.clear();
+    }
+
+    return {
+      draw(changed) {
+        if (!moving || changed.size > 1 || !changed.has("hover")) {
+          const keys = behind.size ? new Set([...changed, "hover"]) : changed;
+          stop();
+          for (const view of views) view.draw(keys);
+          return;
+        }
+        near.draw(changed);
+        for (const view of views) behind.add(view);
+        behind.delete(near);
+        const wait = last + FOLLOW_EVERY - performance.now();
+        if (wait <= 0 && !timer) follow();
+        else if (!timer) timer = setTimeout(follow, wait);
+      },
+      stop,
+    };
+  }
+
   function sheetButton(root, controls) {
     const set = (open) => {
       root.classList.toggle("hs-sheet-open", open);
@@ -212,11 +309,20 @@
       const [region, tab] = (name || "").split(":");
       for (const [key, part] of Object.entries(parts)) part.classList.toggle("hs-lit", outlined && key === region);
       if (tab) store.set({ tab });
+      if (outlined && root.dataset.size === "wide") requestAnimationFrame(() => bringUp(region));
     }
 
+    /** What a step speaks of stands in sight: the linked views begin at the top of their column, or the column at its own. */
+    function bringUp(region) {
+      const below = region === "panel" ? parts.panel.getBoundingClientRect().top - right.getBoundingClientRect().top : -right.scrollTop;
+      if (Math.abs(below) > 1) right.scrollTop += below;
+    }
+
+    const drawing = createDrawing(frame, views, { picture, tabs, panel: parts.panel });
+
     function draw(changed) {
-      for (const view of views) view.draw(changed);
-      progress.set(store.asking("run"));
+      drawing.draw(changed);
+      progress.set(store.asking("run") || store.uploading, store.progress);
       if (changed.has("payload")) {
         messages.notes(store.payload.notes);
         messages.clear();
@@ -225,7 +331,9 @@
 
     const stopAnswers = store.onAnswer("refusal", (answer) => {
       messages.refuse(answer.message);
-      if (answer.request == null) store.settle("run");
+      if (answer.request != null) return;
+      store.uploading = false;
+      store.settle("run");
     });
     const stop = store.subscribe(draw);
     const resizer = new ResizeObserver(() => tabs.resize());
@@ -236,6 +344,7 @@
       destroy() {
         stop();
         stopAnswers();
+        drawing.stop();
         resizer.disconnect();
         views.forEach((view) => view.destroy && view.destroy());
         frame.remove();
@@ -271,7 +380,7 @@
    * Mount the canvas.
    * @param element an empty element
    * @param host {ask(name, data), lookup(question) → Promise or null, onAnswer(fn), live}
-   * @returns {{show(payloadString), destroy()}}
+   * @returns {{show(payloadString), uploading(), destroy()}}
    */
   function mount(element, host) {
     const root = HS.el("div", { class: "hs" });
@@ -280,6 +389,7 @@
     const messages = createMessages();
     root.append(progress.element, ...messages.elements, bones);
     element.replaceChildren(root);
+    if (host.live && host.lookup) progress.follow(() => host.lookup({ question: "progress", token: openingName() }));
     let exhibit = null;
     let store = null;
     const stopTheme = watchTheme(root, () => store && store.touch("theme"));
@@ -305,6 +415,7 @@
 
     return {
       show(text) {
+        if (bones.isConnected) progress.end();
         let payload;
         try {
           payload = HS.decode(text);
@@ -320,9 +431,16 @@
           if (payload.request == null || store.isNewest("run", payload.request)) store.load(payload);
         }
       },
+      /** A picture of the visitor's is on its way to the server. */
+      uploading() {
+        if (!store) return;
+        store.uploading = true;
+        store.touch("answer");
+      },
       destroy() {
         stopTheme();
         observer.disconnect();
+        progress.end();
         if (exhibit) exhibit.destroy();
         root.remove();
       },

@@ -163,5 +163,37 @@
     return [middle - turn, middle + turn].map((angle) => [Math.cos(angle), Math.sin(angle)]);
   }
 
-  HS.poincare = { IDENTITY, gap, exp0, log0, add, distance, tangentDistance, geodesic, translation, rotation, inverse, compose, move, moved, dragging, toView, fromView, circle, arc, planeEnds };
+  // ---------------------------------------------------------------------------------------------------------------- means
+
+  /** Weighted gyromidpoint of points [[x, y], …] in closed form: q = Σ w λ x / Σ w (λ − 1), m = q/(1 + √(1 − ‖q‖²)). */
+  function midpoint(points, weights = null) {
+    let [x, y, below] = [0, 0, 0];
+    points.forEach(([px, py], i) => {
+      const factor = 2 / gap(px, py);
+      const w = weights ? weights[i] : 1;
+      x += w * factor * px;
+      y += w * factor * py;
+      below += w * (factor - 1);
+    });
+    [x, y] = [x / below, y / below];
+    const scale = 1 / (1 + Math.sqrt(gap(x, y)));
+    return [x * scale, y * scale];
+  }
+
+  /**
+   * The way of the iteration to the Fréchet mean, as models/hyperbolic/ball.py goes it: the gyromidpoint first, then gyromidpoints with
+   * the weights d/sinh d, until a step is below `enough` or `most` steps are taken.
+   */
+  function meanSteps(points, most = 60, enough = 1e-9) {
+    const steps = [midpoint(points)];
+    while (steps.length <= most) {
+      const before = steps[steps.length - 1];
+      const now = midpoint(points, points.map((point) => distance(point, before)).map((d) => (d < 1e-9 ? 1 : d / Math.sinh(d))));
+      steps.push(now);
+      if (Math.hypot(now[0] - before[0], now[1] - before[1]) < enough) break;
+    }
+    return steps;
+  }
+
+  HS.poincare = { midpoint, meanSteps, IDENTITY, gap, exp0, log0, add, distance, tangentDistance, geodesic, translation, rotation, inverse, compose, move, moved, dragging, toView, fromView, circle, arc, planeEnds };
 })();

@@ -212,7 +212,8 @@
     });
 
     function askBundle() {
-      const cuts = store.cuts;
+      const { bundleCuts } = HS.instrumentOf(store.layer);
+      const cuts = [...store.cuts, ...(bundleCuts ? bundleCuts(store) : [])];
       if (store.ask("bundle", { cuts }) === null) tell("The zip file is made by the server, and this page has none.");
       else tell("Packing figures, arrays and graphs …");
     }

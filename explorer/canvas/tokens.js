@@ -12,6 +12,8 @@
   const ROLES = ["pruned", "anchor", "buffer", "register", "prompt", "other"];
   const [PRUNED, ANCHOR, BUFFER, REGISTER, , OTHER] = ROLES.keys();
   const SETTINGS = ["budget", "alpha", "edge", "object_layer", "deep_layer", "head", "release"];
+  const OWN_RULE = "HiPrune";
+  const RULES = [OWN_RULE, "registers only", "anchors and buffers only", "object layer only", "class token", "uniform grid", "random"]; // models/tokens/baselines.py
 
   // ------------------------------------------------------------------------------------------------------ settings
 
@@ -22,6 +24,7 @@
     const [rows, cols] = store.layer.grid;
     found.budget = Math.min(found.budget, rows * cols);
     for (const name of ["object_layer", "deep_layer"]) if (!isFull(store, found[name])) found[name] = own[name];
+    found.chooser = offers(store, store.look.chooser) ? store.look.chooser : OWN_RULE;
     if (found.head > store.layer.tokens.headCount || (found.head && !headScores(store, found.object_layer - 1))) found.head = own.head;
     return found;
   }
@@ -29,7 +32,13 @@
   /** True for a layer in which every patch can see every other. */
   const isFull = (store, number) => number >= 1 && number <= store.layers.length && !store.layers[number - 1].tokens.windowed;
 
-  const differs = (store) => SETTINGS.some((name) => settingsOf(store)[name] !== store.layer.tokens.own[name]) || store.look.keeps.length > 0 || store.look.drops.length > 0;
+  /** The class token's row and the random order are needed for two of the simpler rules. */
+  function offers(store, rule) {
+    const { classRow, random } = store.payload.extras.tokens || {};
+    return RULES.includes(rule) && (rule !== "class token" || Boolean(classRow)) && (rule !== "random" || Boolean(random));
+  }
+
+  const differs = (store) => settingsOf(store).chooser !== OWN_RULE || SETTINGS.some((name) => settingsOf(store)[name] !== store.layer.tokens.own[name]) || store.look.keeps.length > 0 || store.look.drops.length > 0;
 
   // --------------------------------------------------------------------------------------------------------- scores
 
@@ -115,6 +124,49 @@
     return described(role, [...taken, ...registers], grid, { asked: limit, first: mid, second: deep });
   }
 
+  // --------------------------------------------------------------------------------------------------- simpler rules
+
+  /** Exactly `count` patches spread over a grid, rising (models.tokens.baselines.evenly_spaced). */
+  function evenlySpaced([h, w], count) {
+    const rows = Math.min(h, Math.max(roundEven(Math.sqrt((count * h) / w)), Math.ceil(count / w)));
+    const ends = Array.from({ length: rows }, (_, i) => Math.floor(((i + 1) * count) / rows));
+    return ends.flatMap((end, i) => {
+      const size = end - (i ? ends[i - 1] : 0);
+      const row = Math.floor(((2 * i + 1) * h) / (2 * rows));
+      return Array.from({ length: size }, (_, j) => row * w + Math.floor(((2 * j + 1) * w) / (2 * size)));
+    });
+  }
+
+  /** As few of the most attended patches as fill the budget together with their four neighbours. */
+  function crosses(order, grid, limit) {
+    const covered = new Set();
+    let count = 0;
+    while (covered.size < limit) for (const p of [order[count], ...neighbours(order[count++], grid, "grid")]) covered.add(p);
+    const anchors = order.slice(0, count);
+    return { anchors, order: [...anchors, ...order.filter((p) => covered.has(p) && !anchors.includes(p))].slice(0, limit) };
+  }
+
+  /** What one of the simpler rules keeps, in its own order. */
+  function chooseSimply(store, { chooser, budget, object_layer, deep_layer }) {
+    const { grid } = store.layer;
+    const { classRow, random } = store.payload.extras.tokens || {};
+    const [first, second] = [scoreOf(store, object_layer - 1), scoreOf(store, deep_layer - 1)];
+    const limit = Math.min(budget, first.length);
+    const role = new Uint8Array(first.length);
+    const kept = (order, code) => {
+      for (const p of order) role[p] = code;
+      return described(role, order, grid, { asked: limit, first, second });
+    };
+    if (chooser === "object layer only") return kept(ranked(first).slice(0, limit), ANCHOR);
+    if (chooser === "class token") return kept(ranked(classRow).slice(0, limit), OTHER);
+    if (chooser === "uniform grid") return kept(evenlySpaced(grid, limit), OTHER);
+    if (chooser === "random") return kept(Array.from(random.slice(0, limit)), OTHER);
+    const found = crosses(ranked(first), grid, limit);
+    for (const p of found.order) role[p] = BUFFER;
+    for (const p of found.anchors) role[p] = ANCHOR;
+    return described(role, found.order, grid, { asked: limit, first, second });
+  }
+
   function described(role, order, grid, more) {
     const place = new Int32Array(role.length);
     order.forEach((patch, i) => (place[patch] = i + 1));
@@ -147,12 +199,14 @@
   }
 
   /** The selection under these settings (the present ones by default), without what was changed by hand. */
-  function selectionFor(store, settings = settingsOf(store)) {
-    return once(store, JSON.stringify(settings), () => {
-      const first = scoreOf(store, settings.object_layer - 1, settings.head);
-      const second = scoreOf(store, settings.deep_layer - 1);
-      return choose(first, second, store.layer.grid, { ...settings, tokens: Math.round(1 / store.layer.tokens.uniform) });
-    });
+  const selectionFor = (store, settings = settingsOf(store)) => once(store, JSON.stringify(settings), () => unkept(store, settings));
+
+  function unkept(store, settings) {
+    const { grid, tokens } = store.layer;
+    const [first, second] = [scoreOf(store, settings.object_layer - 1, settings.head), scoreOf(store, settings.deep_layer - 1)];
+    if (settings.chooser === "registers only") return choose(first, second, grid, { ...settings, alpha: 0, release: "paper" });
+    if (settings.chooser && settings.chooser !== OWN_RULE) return chooseSimply(store, settings);
+    return choose(first, second, grid, { ...settings, tokens: Math.round(1 / tokens.uniform) });
   }
 
   /** What is drawn and sent to the reader. */
@@ -172,7 +226,7 @@
       const budgets = n <= MOST_BUDGETS ? Array.from({ length: n }, (_, i) => i + 1) : Array.from({ length: 100 }, (_, i) => Math.max(1, Math.round(((i + 1) * n) / 100)));
       const rows = ROLES.map(() => new Uint16Array(budgets.length));
       budgets.forEach((budget, i) => {
-        const { counts } = choose(scoreOf(store, settings.object_layer - 1, settings.head), scoreOf(store, settings.deep_layer - 1), store.layer.grid, { ...settings, budget, tokens: Math.round(1 / store.layer.tokens.uniform) });
+        const { counts } = unkept(store, { ...settings, budget });
         counts.forEach((count, code) => (rows[code][i] = count));
       });
       return { budgets, rows };
@@ -238,6 +292,15 @@
   /** How widely and how far the heads of a layer look, {entropy [H], distance [H]}; empty where it was not measured. */
   const profile = (store, index) => ((store.payload.extras.tokens || {}).profiles || [])[index] || {};
 
+  const FUSIONS = ["mean", "max", "min"];
+
+  /** Attention followed through all layers, under the look's way of joining heads, [N]; null where windows stand in the way. */
+  function rollout(store) {
+    const wanted = (item) => item.fusion === store.look.fusion && item.discard > 0 === store.look.discard;
+    const found = ((store.payload.extras.tokens || {}).rollouts || []).find(wanted);
+    return found ? found.values : null;
+  }
+
   /** Rank correlation between the scores of all layers, [L][L]. */
   const likeness = (store) =>
     once(store, "likeness", () => {
@@ -295,7 +358,7 @@
   }
 
   HS.tokens = {
-    ROLES, SETTINGS, TOP, settingsOf, differs, isFull, headScores, wantHeads, scoreOf, lift, ranked, ranks, roundEven, anchorCount, neighbours, choose,
+    ROLES, SETTINGS, FUSIONS, RULES, rollout, OWN_RULE, TOP, settingsOf, offers, evenlySpaced, differs, isFull, headScores, wantHeads, scoreOf, lift, ranked, ranks, roundEven, anchorCount, neighbours, choose,
     selectionFor, selection, countsByBudget, reach, profile, objectMask, objectName, centricity, expectedIou, likeness, elbow, isRead, follow, told,
   };
 })();

@@ -328,7 +328,7 @@
       base(ctx, width, height, c) {
         const found = spec.read();
         const format = found.formatY || HS.show;
-        p = HS.chart.plot(width, height, { left: 46, right: 12, top: 8, bottom: 38 }, found.x, found.y);
+        p = HS.chart.plot(width, height, { left: 46, right: 16, top: 8, bottom: 38 }, found.x, found.y);
         ctx.font = HS.chart.FONT;
         for (const [low, high] of found.bands || []) {
           ctx.fillStyle = c.line;

@@ -14,6 +14,7 @@ from explorer.diagnostics.measure import Measure, NotMeasurable, measure, sectio
 from models.structures import AbstractGraph, GraphDrawing
 
 INKED, FULL = 0.05, 0.95
+MOST_CROSSED = 4_000  # edges whose pairs are all tried
 ROUNDS = 3  # layers of the networks that read the adjacency
 
 
@@ -42,7 +43,7 @@ def crossings(places: np.ndarray, edges: np.ndarray) -> int:
         return 0
     start, end = places[edges[:, 0]], places[edges[:, 1]]
     total = 0
-    for i in range(len(edges) - 1):  # one row at a time: all pairs of 5 000 edges at once would take 200 MB
+    for i in range(len(edges) - 1):  # one row at a time: all pairs of 4 000 edges at once would take 130 MB
         later = slice(i + 1, None)
         p, q, a, b = start[i], end[i], start[later], end[later]
         apart = (_side(p, q, a) * _side(p, q, b) < 0) & (_side(a, b, p) * _side(a, b, q) < 0)
@@ -137,6 +138,8 @@ def _drawn(graph: AbstractGraph, drawing: GraphDrawing, distance: np.ndarray) ->
     def crossed() -> list[Measure]:
         if not len(edges):
             raise NotMeasurable("there is no edge")
+        if len(edges) > MOST_CROSSED:
+            raise NotMeasurable(f"{len(edges)} edges are too many to try all pairs of them")
         return [measure("drawing_crossings", 2 * crossings(places, edges) / len(edges))]
 
     return sections(

@@ -295,7 +295,8 @@ def rollout(maps: AttentionMaps, picture: int = 0, query: int | None = None, fus
         heads = alone.opened[layer][0].double().numpy()
         fused = getattr(heads, fusion)(0)
         if discard:
-            smallest = np.sort(fused, axis=None)[int(discard * fused.size)]
+            place = int(discard * fused.size)
+            smallest = np.partition(fused, place, axis=None)[place]
             fused = np.where(fused >= smallest, fused, 0)
         step = fused + np.eye(tokens)
         row = (row / step.sum(1)) @ step
@@ -311,7 +312,7 @@ class Stripes:
 
     Attributes:
         own: r(w), mean correlation of a patch with the one below it.
-        best: the largest r of another width.
+        best: the largest r of another width, if it stands out; r(w) where none does.
         width: that width.
     """
 
@@ -327,6 +328,8 @@ class Stripes:
 
 def stripes(score: np.ndarray | Tensor, grid: Grid) -> Stripes:
     """r(w') = mean_l corr(s_n, s_(n+w')) for every width w' that divides N: a map read with a wrong width shows slanted stripes.
+
+    Only a w' counts whose r is above those of w' − 1 and w' + 1: patches side by side are alike in any map, the more the nearer.
 
     Args:
         score: [L, N] in the order of the tokens; several layers make the answer surer.
@@ -347,7 +350,8 @@ def stripes(score: np.ndarray | Tensor, grid: Grid) -> Stripes:
     if not len(rows):
         raise NotMeasurable("all patches receive the same attention")
     found = {w: _lagged(rows, w) for w in (width, *others)}
-    best = max(others, key=lambda w: found[w])
+    standing = [w for w in others if found[w] > max(_lagged(rows, w - 1), _lagged(rows, w + 1))]
+    best = max(standing, key=lambda w: found[w], default=width)
     return Stripes(found[width], found[best], best)
 
 

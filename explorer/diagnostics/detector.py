@@ -267,7 +267,7 @@ def _box_measures(names: Iterable[str], branches: Sequence[Memberships], boxes: 
     top = int(np.argmax(best))
     index = int(np.nanargmax(found[top].lift))
     inside, area = percent(float(found[top].inside[index])), percent(found[top].area)
-    return [measure("box_lift", best[top], branch=list(names)[top], index=index, inside=inside, area=area)]
+    return [measure("box_lift", best[top], branch=list(names)[top], index=index + 1, inside=inside, area=area)]
 
 
 def _matched_measures(one: Detections | None, other: Detections | None) -> list[Measure]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from explorer.diagnostics.measure import Measure, NotMeasurable, measure, measured, percent
 from models.structures import Distortion, NormProfile, PlanePoints, PoincarePoints, Reconstruction, TextPoints
 
-MOST_POINTS = 400  # δ compares all triples
+MOST_POINTS = 240  # δ compares all triples
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Hyperbolicity:
 def hyperbolicity(distances: np.ndarray | Tensor, bases: int = 10) -> Hyperbolicity:
     """δ = max_ij (max_k min(G_ik, G_kj) − G_ij) of the Gromov products G_ij = ½(d_0i + d_0j − d_ij), averaged over base points 0.
 
-    Above 400 points 400 of them, evenly picked, are compared.
+    Above 240 points 240 of them, evenly picked, are compared.
 
     Args:
         distances: [N, N].

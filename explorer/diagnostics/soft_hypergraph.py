@@ -137,7 +137,9 @@ def _load(s: Memberships) -> list[Measure]:
     found = he.load(s)
     shares = np.nan_to_num(found.share)
     return [
-        measure("load_most", found.most, share=percent(float(shares.max())), index=int(shares.argmax()), all=s.count),
+        measure(
+            "load_most", found.most, share=percent(float(shares.max())), index=int(shares.argmax()) + 1, all=s.count
+        ),  # counted from 1, as on the page
         measure("load_variation", found.variation),
         measure("load_gap", found.gap),
     ]
@@ -246,6 +248,7 @@ class Usage:
         on: share of the pictures in which a hyperedge is on, [M].
         drawn: share of the pictures in which it is on and not uniform (std/mean ≥ 0.1), [M].
         load: mean share of the patches that it carries (0 where it is off), [M].
+        different: how many different hyperedges each picture has (`hyperedges.effective_number`; NaN where none is on), [pictures].
         input_dependence: Σ_img ‖P − P̄‖² / Σ_img ‖P‖²; 0 = the same prototypes for every picture; NaN without prototypes.
         k, fixed: how many of the dynamic hyperedges are chosen and how many others are always on; None where all are.
     """
@@ -254,6 +257,7 @@ class Usage:
     on: np.ndarray
     drawn: np.ndarray
     load: np.ndarray
+    different: np.ndarray
     input_dependence: float
     k: int | None = None
     fixed: int | None = None
@@ -284,6 +288,7 @@ def usage(hypergraphs: Iterable[SoftHypergraph]) -> Usage:
     Source: dead if f_m < 0.1·k/M_dyn (own criterion); the load of a mixture of experts: Shazeer and others, ICLR 2017.
     """
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    different: list[float] = []
     centre: np.ndarray | None = None
     squared, first, complete = 0.0, None, True
     for s in _each(hypergraphs):
@@ -292,6 +297,7 @@ def usage(hypergraphs: Iterable[SoftHypergraph]) -> Usage:
         if made != first:
             raise ValueError(f"hypergraphs of {made[0]} hyperedges (k = {made[1]}) and of {first[0]} (k = {first[1]}) are not of one layer")
         rows.append((s.hypergraph.active()[0].numpy(), s.maps[1], np.nan_to_num(s.hypergraph.load()[0].numpy() * s.on)))
+        different.append(he.effective_number(s) if s.count else float("nan"))
         centres = s.hypergraph.prototypes
         complete = complete and centres is not None
         if centres is not None and complete:
@@ -305,7 +311,7 @@ def usage(hypergraphs: Iterable[SoftHypergraph]) -> Usage:
     if complete and centre is not None and squared > 0:
         dependence = float(np.clip(1 - np.square(centre).sum() / len(rows) / squared, 0, 1))
     chosen = first[1:] if first[2] is not None else (None, None)  # kNN hyperedges have a k, too, but none is left out
-    return Usage(len(rows), on, drawn, carried, dependence, *chosen)
+    return Usage(len(rows), on, drawn, carried, np.array(different), dependence, *chosen)
 
 
 def _each(hypergraphs: Iterable[SoftHypergraph]) -> Iterable[Memberships]:
@@ -317,12 +323,24 @@ def _each(hypergraphs: Iterable[SoftHypergraph]) -> Iterable[Memberships]:
 def usage_summary(found: Usage) -> list[Measure]:
     """The measures of a layer over many pictures, always the same keys in the same order."""
     sections: list[tuple[tuple[str, ...], Callable[[], list[Measure]]]] = [
+        (("usage_different",), lambda: _usage_different(found)),
         (("usage_drawn",), lambda: _drawn(found)),
         (("usage_dead", "usage_always"), lambda: _chosen(found)),
         (("usage_load_most", "usage_load_variation"), lambda: _usage_load(found)),
         (("input_dependence",), lambda: _dependence(found)),
     ]
     return [m for keys, section in sections for m in measured(keys, section)]
+
+
+def _usage_different(found: Usage) -> list[Measure]:
+    known = found.different[~np.isnan(found.different)]
+    if not len(known):
+        raise NotMeasurable("no hyperedge is on")
+    of = float(found.on.sum())  # how many are on in a picture, on average
+    if of < 2:
+        raise NotMeasurable("there is only one hyperedge, so none can be compared with it")
+    value, sd = float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else 0.0
+    return [measure("usage_different", value, grade=value / of, pictures=found.pictures, of=of, sd=sd)]
 
 
 def _drawn(found: Usage) -> list[Measure]:
@@ -352,7 +370,7 @@ def _usage_load(found: Usage) -> list[Measure]:
         raise NotMeasurable("no hyperedge carries any patch")
     carried, top = he.Load(shares), int(shares.argmax())
     return [
-        measure("usage_load_most", carried.most, index=int(among[top]), share=percent(float(shares[top])), all=len(shares)),
+        measure("usage_load_most", carried.most, index=int(among[top]) + 1, share=percent(float(shares[top])), all=len(shares)),
         measure("usage_load_variation", carried.variation),
     ]
 

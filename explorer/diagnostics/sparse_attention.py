@@ -7,31 +7,40 @@ nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 
 from explorer.diagnostics.attention import iou_by_chance, patch_distances
 from explorer.diagnostics.degree import degrees, reciprocity
 from explorer.diagnostics.labels import KMEANS_NOTE, homophily
 from explorer.diagnostics.measure import Measure, NotMeasurable, measure, noted, percent, sections
 from explorer.diagnostics.memberships import picture_of
-from explorer.diagnostics.snapshot import Labels
+from explorer.diagnostics.snapshot import Labels, Snapshot, snapshot
 from models.structures import Connectivity, SparseAttention
 
 
-def one_connectivity(connectivity: Connectivity, picture: int = 0) -> Connectivity:
-    """The connections of one picture alone, on the CPU.
+@dataclass(frozen=True)
+class OnePicture(Connectivity):
+    """The connections of one picture, checked and on the CPU, so that several measures need not check them again."""
+
+
+def one_connectivity(connectivity: Connectivity, picture: int = 0) -> OnePicture:
+    """The connections of one picture alone, on the CPU. A OnePicture is returned as it is.
 
     Raises:
         IndexError: there is no such picture.
         models.structures.NonFiniteError: the estimate, the coefficients or the prototypes hold NaN or infinity.
     """
+    if isinstance(connectivity, OnePicture):
+        return connectivity
     alone = picture_of(connectivity, picture, len(connectivity.mask), ("basis",))
     alone.require_finite(f"connections of picture {picture}")
-    return alone
+    return OnePicture(**{item.name: getattr(alone, item.name) for item in fields(alone)})
 
 
 def _rows(connectivity: Connectivity, picture: int) -> np.ndarray:
@@ -171,19 +180,18 @@ def rows_alike(connectivity: Connectivity, picture: int = 0) -> tuple[float, flo
         NotMeasurable: no head has two patches with a key.
     """
     mask = _rows(connectivity, picture)
-    total, pairs = 0.0, 0
-    for head in mask:
-        rows = head[head.any(1)].astype(np.float64)
-        if len(rows) < 2:
-            continue
-        both, size = rows @ rows.T, rows.sum(1)
-        iou = both / (size[:, None] + size - both)
-        total += float((iou.sum() - len(rows)) / 2)
-        pairs += len(rows) * (len(rows) - 1) // 2
+    rows = torch.from_numpy(mask).float()  # counts up to T are exact
+    both, size = rows @ rows.mT, rows.sum(2)
+    known = size > 0
+    together = (known[:, :, None] & known[:, None]).float()
+    iou = together * both / (size[:, :, None] + size[:, None] - both).clamp_min(1)
+    many = known.sum(1)
+    pairs = int((many * (many - 1)).sum()) // 2
     if not pairs:
         raise NotMeasurable("no two patches have a key")
-    size = round(float(mask.sum(2)[mask.any(2)].mean()))
-    return total / pairs, iou_by_chance(mask.shape[2], size, size)[0]
+    total = float((iou.sum(dtype=torch.float64) - many.sum()) / 2)
+    usual = round(float(size[known].mean()))
+    return total / pairs, iou_by_chance(mask.shape[2], usual, usual)[0]
 
 
 def connection_distance(connectivity: Connectivity, picture: int = 0) -> tuple[float, float]:
@@ -243,23 +251,27 @@ def connection_summary(
         ValueError: attention or labels belong to another layer, or there is no such head.
         models.structures.NonFiniteError: something holds NaN or infinity.
     """
-    one_connectivity(connectivity, picture)
+    alone = one_connectivity(connectivity, picture)
+
+    @cache
+    def graph() -> Snapshot:
+        return snapshot(alone.patch_graph(head))
+
     return sections(
         [
-            (("attention_sparsity", "keys_guessed"), lambda: _sparsity(connectivity, picture)),
-            (("mass_covered", "mass_skill", "keys_recall", "attention_lost"), lambda: _mass(connectivity, attention, picture, mass)),
-            (("estimate_rank",), lambda: _estimate(connectivity, attention, picture)),
-            (("prototypes_dead",), lambda: _prototypes(connectivity, picture)),
-            (("rows_alike",), lambda: _alike(connectivity, picture)),
-            (("connection_distance",), lambda: _distance(connectivity, picture)),
-            (("connection_hubs", "connection_reciprocity"), lambda: _graph(connectivity, picture, head)),
-            (("connection_homophily",), lambda: _homophily(connectivity, picture, head, labels, labels_are_truth)),
+            (("attention_sparsity", "keys_guessed"), lambda: _sparsity(alone)),
+            (("mass_covered", "mass_skill", "keys_recall", "attention_lost"), lambda: _mass(alone, attention, picture, mass)),
+            (("estimate_rank",), lambda: _estimate(alone, attention, picture)),
+            (("prototypes_dead",), lambda: _prototypes(alone)),
+            (("rows_alike",), lambda: _alike(alone)),
+            (("connection_distance",), lambda: _distance(alone)),
+            (("connection_hubs", "connection_reciprocity"), lambda: _graph(graph())),
+            (("connection_homophily",), lambda: _homophily(graph, labels, labels_are_truth)),
         ]
     )
 
 
-def _sparsity(connectivity: Connectivity, picture: int) -> list[Measure]:
-    alone = one_connectivity(connectivity, picture)
+def _sparsity(alone: OnePicture) -> list[Measure]:
     keys = alone.mask[0, :, 1:].sum(-1).double()
     guessed, kept = float(alone.guessed().sum()), float(keys.sum())
     return [
@@ -288,23 +300,22 @@ def _estimate(connectivity: Connectivity, attention: SparseAttention | None, pic
     return [measure("estimate_rank", estimate_correlation(connectivity, attention, picture))]
 
 
-def _prototypes(connectivity: Connectivity, picture: int) -> list[Measure]:
-    dead = prototype_use([one_connectivity(connectivity, picture)]) == 0
+def _prototypes(alone: OnePicture) -> list[Measure]:
+    dead = prototype_use([alone]) == 0
     return [measure("prototypes_dead", dead.mean(), count=int(dead.sum()), all=len(dead))]
 
 
-def _alike(connectivity: Connectivity, picture: int) -> list[Measure]:
-    value, chance = rows_alike(connectivity, picture)
+def _alike(alone: OnePicture) -> list[Measure]:
+    value, chance = rows_alike(alone)
     return [measure("rows_alike", value, chance=percent(chance))]
 
 
-def _distance(connectivity: Connectivity, picture: int) -> list[Measure]:
-    value, uniform = connection_distance(connectivity, picture)
+def _distance(alone: OnePicture) -> list[Measure]:
+    value, uniform = connection_distance(alone)
     return [measure("connection_distance", value, uniform=uniform)]
 
 
-def _graph(connectivity: Connectivity, picture: int, head: int | str) -> list[Measure]:
-    graph = one_connectivity(connectivity, picture).patch_graph(head)
+def _graph(graph: Snapshot) -> list[Measure]:
     found, both = degrees(graph), reciprocity(graph)
     top = round(found.top_chance * len(found.read_by))
     ratio = found.top_share / found.top_chance
@@ -315,10 +326,10 @@ def _graph(connectivity: Connectivity, picture: int, head: int | str) -> list[Me
     ]
 
 
-def _homophily(connectivity: Connectivity, picture: int, head: int | str, labels: Labels | None, truth: bool) -> list[Measure]:
+def _homophily(graph: Callable[[], Snapshot], labels: Labels | None, truth: bool) -> list[Measure]:
     if labels is None:
         raise NotMeasurable("no segments were given")
-    found = homophily(one_connectivity(connectivity, picture).patch_graph(head), labels)
+    found = homophily(graph(), labels)
     words: dict[str, Any] = {"what": "object" if truth else "segment", "share": percent(found.share), "chance": percent(found.chance)}
     value = measure("connection_homophily", found.adjusted, **words, reason="only one label has connections, so none can cross")
     return [value if truth else noted(value, KMEANS_NOTE)]

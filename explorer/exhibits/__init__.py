@@ -15,15 +15,25 @@ MODULES = (
     "image_graphs.greedyvig",
     "image_graphs.constructors",
     "hypergraphs.softhgnn",
+    "hypergraphs.forms",
     "hypergraphs.yolov13",
+    "tokens.hiprune",
+    "tokens.dtop",
+    "hyperbolic.embeddings",
+    "hyperbolic.h4g",
     "hypernetworks.mip",
+    "hypernetworks.continual",
+    "graph_structure.graphabstract",
     "graph_structure.dht",
     "graph_structure.projection",
     "graph_structure.oversmoothing",
 )
 
 
-OPTIONAL = {"HYPERSCOPE_BACKBONE": ("image_graphs.backbone", "tokens.encoder")}  # environment variable → what it brings on show
+OPTIONAL = {  # environment variable → what it brings on show
+    "HYPERSCOPE_BACKBONE": ("image_graphs.backbone", "tokens.encoder"),
+    "HYPERSCOPE_VLM": ("tokens.dialogue",),
+}
 
 
 @dataclass(frozen=True)

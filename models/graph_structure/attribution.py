@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from models.graph_structure.encodings import encode
 from models.graph_structure.gnn import GraphNetwork
 from models.graph_structure.links import GraphBatch
-from models.graph_structure.rasteriser import EVEN, Pen, as_input, draw
+from models.graph_structure.rasteriser import EVEN, Pen, as_input, draw, draw_without
 from models.structures import AbstractGraph, EdgeAttribution, GraphDrawing
 
 _AT_ONCE = 64  # graphs or pictures in one forward pass
@@ -55,8 +55,9 @@ def knock_out_of_drawing(
         ValueError: as rasteriser.draw; an edge that does not exist.
     """
 
-    def answers(graphs: Sequence[AbstractGraph]) -> Tensor:
-        return answer(model(as_input(torch.stack([draw(one, places, side, pen).image for one in graphs]))), target)
+    def answers(without: Sequence[int] | None) -> Tensor:
+        images = draw(graph, places, side, pen).image[None] if without is None else draw_without(graph, places, without, side, pen)
+        return answer(model(as_input(images)), target)
 
     return _knock_out(model, graph, target, answers, edges)
 
@@ -67,7 +68,8 @@ def knock_out_of_network(model: GraphNetwork, graph: AbstractGraph, target: int 
     Arguments and errors as `knock_out_of_drawing`.
     """
 
-    def answers(graphs: Sequence[AbstractGraph]) -> Tensor:
+    def answers(without: Sequence[int] | None) -> Tensor:
+        graphs = [graph] if without is None else [graph.without_edge(edge) for edge in without]
         return answer(model(_stacked(model, graphs)), target)
 
     return _knock_out(model, graph, target, answers, edges)
@@ -107,17 +109,17 @@ def along_edges(values: Tensor, drawing: GraphDrawing, graph: AbstractGraph) -> 
 
 
 def _knock_out(
-    model: nn.Module, graph: AbstractGraph, target: int, answers: Callable[[Sequence[AbstractGraph]], Tensor], edges: Edges
+    model: nn.Module, graph: AbstractGraph, target: int, answers: Callable[[Sequence[int] | None], Tensor], edges: Edges
 ) -> EdgeAttribution:
     tried = list(range(graph.num_edges) if edges is None else edges)
     if any(not 0 <= edge < graph.num_edges for edge in tried):
         raise ValueError(f"an edge is asked for that does not exist; the edges are 0 to {graph.num_edges - 1}")
     change = torch.full((graph.num_edges,), torch.nan)
     with torch.no_grad(), _frozen(model):
-        whole = answers([graph])[0]
+        whole = answers(None)[0]
         for first in range(0, len(tried), _AT_ONCE):
             some = tried[first : first + _AT_ONCE]
-            change[some] = (whole - answers([graph.without_edge(edge) for edge in some])).float()
+            change[some] = (whole - answers(some)).float()
     return EdgeAttribution(change, target, "knock-out")
 
 

@@ -22,8 +22,9 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import shortest_path
 from torch import Tensor, nn
 
+from models.capture import capture
 from models.graph_structure.links import GraphConv, Links, normalised_links
-from models.structures import EdgeClusters, EdgeSelection, Hypergraph
+from models.structures import EdgeClusters, EdgeSelection, Hypergraph, NodeStates
 
 MOST_EDGES = 200_000
 
@@ -241,6 +242,33 @@ class HyperDrop(nn.Module):
                 edge_index, e, weight = edge_index[:, chosen.kept], e[chosen.kept], chosen.weight
             total = total + torch.cat([pool.largest(x), pool.mean(x), pool.sum(x)], 1)
         return F.log_softmax(self.classifier(total), -1)
+
+
+def dirichlet_energy(x: Tensor, edge_index: Tensor) -> float:
+    """tr(Xᵀ L̃ X) / ‖X‖² with L̃ = I − Â of the graph with loops: 0 where neighbours say the same, at most 2; NaN where X is 0.
+
+    Args:
+        x: [N, C]. edge_index: [2, E], both directions.
+    """
+    x = x.double()
+    norm = x.square().sum()
+    if norm == 0:
+        return float("nan")
+    links, weight = normalised_links(edge_index, len(x), x.new_ones(edge_index.shape[1]))
+    return float((x * (x - links.sum(x, weight))).sum() / norm)
+
+
+def energies(model: HyperDrop, x: Tensor, edge_index: Tensor) -> list[float]:
+    """Dirichlet energy of the nodes of one graph on that whole graph, before the first and after every layer, [L + 1]."""
+
+    def seen(module: nn.Module, inputs: object, output: Tensor) -> NodeStates:
+        return NodeStates(output.relu(), torch.zeros(len(output), dtype=torch.int64))
+
+    names = [f"convs.{number}" for number in range(len(model.convs))]
+    with torch.inference_mode(), capture(model, adapters=dict.fromkeys(names, seen)) as trace:
+        model(x, edge_index, torch.zeros(len(x), dtype=torch.int64))
+    found = trace.of(NodeStates)
+    return [dirichlet_energy(state, edge_index) for state in (x, *(found[name].values for name in names))]
 
 
 # ------------------------------------------------------------------------------------------------------- HyperCluster

@@ -37,7 +37,7 @@ def read_graph(text: str) -> tuple[AbstractGraph, list[str]]:
     Directions, weights, attributes and comments (# or %) are passed over. Nodes that are all numbered keep their order.
 
     Raises:
-        ValueError: the text cannot be read or is too long; more than 300 nodes or 5 000 edges; a loop; an edge listed twice.
+        ValueError: the text cannot be read or is too long; more than 300 nodes or 12 000 edges; a loop; an edge listed twice.
     """
     if len(text) > MOST_TEXT:
         raise ValueError(f"the text has {len(text)} characters; up to {MOST_TEXT} are read")

@@ -25,7 +25,7 @@ from models.graph_structure.truth import laplacian, signed, to_networkx
 from models.structures import AbstractGraph
 
 LAYOUTS = ("kamada-kawai", "forceatlas2", "spectral", "circular")
-MOST_NODES, MOST_EDGES = 300, 5000
+MOST_NODES, MOST_EDGES = 300, 12_000  # all edges of a graph of 150 nodes
 _NEEDS_ONE_PIECE = ("kamada-kawai", "spectral")
 
 
@@ -37,7 +37,7 @@ def layout(graph: AbstractGraph, name: str, seed: int = 0) -> torch.Tensor:
         seed: of forceatlas2; the others do not depend on chance.
 
     Raises:
-        ValueError: an unknown name; more than 300 nodes or 5 000 edges; a graph in pieces, where the layout needs one.
+        ValueError: an unknown name; more than 300 nodes or 12 000 edges; a graph in pieces, where the layout needs one.
     """
     if name not in LAYOUTS:
         raise ValueError(f"there is no layout {name!r}; choose one of {', '.join(LAYOUTS)}")

@@ -75,6 +75,30 @@ def block_model(
     return NodeProblem(x, _edges(label, classes, degree, homophily, generator), label, train, val, ~train & ~val)
 
 
+def problem_from(x: Tensor, edge_index: Tensor, label: Tensor, labelled: int = 10, seed: int = 0) -> NodeProblem:
+    """A graph that is there already, with some nodes of every class told: at most `labelled`, and no more than half of a class.
+
+    Args:
+        x: [N, F]. label: [N] int64, 0 to C − 1. edge_index: [2, E], any direction, any order; it is made undirected, without loops.
+
+    Raises:
+        ValueError: fewer than two classes, or a class of a single node.
+    """
+    counts = torch.bincount(label)
+    if len(counts) < 2 or int(counts.min()) < 2:
+        raise ValueError(f"the classes have {counts.tolist()} nodes; two classes or more of at least two nodes each are needed")
+    pairs = edge_index[:, edge_index[0] != edge_index[1]].sort(0).values.unique(dim=1)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(label), generator=generator)
+    train, val = torch.zeros(2, len(label), dtype=torch.bool)
+    for kind in range(len(counts)):
+        own = order[label[order] == kind]
+        told = min(labelled, len(own) // 2)
+        train[own[:told]] = True
+        val[own[told::3]] = True
+    return NodeProblem(x, torch.cat([pairs, pairs.flip(0)], 1), label, train, val, ~train & ~val)
+
+
 def _edges(label: Tensor, classes: int, degree: float, homophily: float, generator: torch.Generator) -> Tensor:
     """Pairs are drawn until enough different ones inside and between the groups are there."""
     count = round(len(label) * degree / 2)

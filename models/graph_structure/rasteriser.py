@@ -12,6 +12,7 @@ decides whether a vision model recognises larger graphs than it was trained on. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,27 @@ def draw(graph: AbstractGraph, places: torch.Tensor | np.ndarray, side: int = 64
     radius = max(0.6, pen.disc * side * (min(0.03, 0.16 / np.sqrt(graph.num_nodes)) if pen.even else 0.03))
     image = _coloured(coverage, gain, disc_cover(pixels, radius, side))
     return GraphDrawing(torch.from_numpy(image), torch.from_numpy(coverage), torch.from_numpy(pixels.astype(np.float32)), radius, gain)
+
+
+def draw_without(
+    graph: AbstractGraph, places: torch.Tensor | np.ndarray, edges: Sequence[int], side: int = 64, pen: Pen = EVEN
+) -> torch.Tensor:
+    """The pictures of the graph without one of its edges at a time, [len(edges), S, S, 3] uint8; the nodes stay.
+
+    Ink adds up over edges, so what an edge has laid down is taken off again instead of drawing all others anew.
+
+    Args:
+        edges: numbers into `graph.edges`; the other arguments and errors are those of `draw`.
+    """
+    whole = draw(graph, places, side, pen)
+    pixels = to_pixels(np.asarray(places, dtype=np.float64), side, pen.turn)
+    pairs, coverage = graph.edges.numpy(), whole.coverage.numpy()
+    discs = disc_cover(pixels, whole.radius, side)
+    images = []
+    for edge in edges:
+        left = np.maximum(coverage - edge_coverage(pixels, pairs[[edge]], side), 0)
+        images.append(_coloured(left, pen.gain * (_even_gain(left) if pen.even else float(np.log(5))), discs))
+    return torch.from_numpy(np.stack(images)) if images else torch.zeros(0, side, side, 3, dtype=torch.uint8)
 
 
 def as_input(images: torch.Tensor) -> torch.Tensor:

@@ -162,6 +162,20 @@ class Sampler:
         return parents
 
 
+def efficiency(statistic: Rho) -> list[tuple[int, int, int, int]]:
+    """All cells in the order of the greedy choice, with what each costs and brings: (n, k, subsets, new hyperedges).
+
+    What a sampler of any budget collects is the sum over the first cells that it can pay for (and a share of the next one).
+    """
+    covered: set[Clique] = set()
+    rows = []
+    for n, k in Sampler.fit(statistic, float("inf")).cells:
+        new = statistic.found.get((n, k), frozenset()) - covered
+        covered |= new
+        rows.append((n, k, int(statistic.subsets[n, k]), len(new)))
+    return [row for row in rows if row[3]]
+
+
 def _best_cell(k: int, sizes: Sequence[int], covered: set[Clique], statistic: Rho) -> tuple[float, int]:
     """The clique size with the most new hyperedges of size k per subset, the smallest among equals: (gain, size)."""
     gains = [(len(statistic.found.get((n, k), frozenset()) - covered) / statistic.subsets[n, k], -n) for n in sizes]
@@ -325,6 +339,19 @@ class Verdict(nn.Module):
             lowest = min(lowest, total)
             if stale > 10:
                 break
+
+
+def contributions(verdict: Verdict, x: Tensor, steps: int = 16) -> Tensor:
+    """What each feature adds to the logit against a mean candidate (all zeros): integrated gradients, [n, features].
+
+    They add up to logit(x) − logit(0), but for the error of the midpoint rule. Source: Sundararajan et al., ICML 2017.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.clone()
+        along = ((torch.arange(steps) + 0.5) / steps)[:, None, None] * x
+        along.requires_grad_()
+        (gradient,) = torch.autograd.grad(verdict(along.flatten(0, 1)).sum(), along)
+    return x * gradient.mean(0)
 
 
 class Verdicts(nn.Module):

@@ -10,6 +10,8 @@ distances says `Distortion.of(points.distances(), projected.distances())`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 
@@ -121,3 +123,6 @@ def _orthonormal(free: Tensor) -> Tensor:
 
 def _with(points: PoincarePoints, flat: Tensor) -> PoincarePoints:
     return PoincarePoints(flat.detach(), points.curvature, points.labels, points.edges, points.depth)
+
+
+WAYS: Mapping[str, Callable[[PoincarePoints], PoincarePoints]] = {"horopca": horopca, "tangent": tangent_pca, "umap": umap_disk}

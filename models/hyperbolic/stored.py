@@ -2,6 +2,7 @@
 
 found = stored("mammals_embeddings")
 found.in_ball(2)            # PoincarePoints, with names, edges and depths
+found.on_a_map("umap", 10)  # the ten dimensions brought to the disk
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from torch import Tensor
 
 from models import zoo
 from models.checkpoints import CheckpointError, read_state
+from models.hyperbolic import ball
 from models.hyperbolic.embeddings import Geometry, placed
 from models.hyperbolic.hierarchy import Hierarchy, from_edges
+from models.hyperbolic.projections import WAYS
 from models.structures import PoincarePoints
 
 
@@ -28,16 +31,23 @@ class StoredEmbeddings:
     Attributes:
         hierarchy: what was embedded.
         points: by geometry and dimension, [N, d] float64; the ball has curvature −1.
+        maps: by way (`models.hyperbolic.projections.WAYS`) and dimension, [N, 2] float32: points of the ball of that dimension brought to
+            the disk, as tangent vectors at its centre.
         card: the model card, with mean rank and MAP of every seed.
     """
 
     hierarchy: Hierarchy
     points: Mapping[tuple[Geometry, int], Tensor]
+    maps: Mapping[tuple[str, int], Tensor]
     card: Mapping[str, Any]
 
     def in_ball(self, dimension: int) -> PoincarePoints:
         """The points in the ball of that dimension. Raises KeyError where there are none."""
         return placed(self.points["poincare", dimension], self.hierarchy)
+
+    def on_a_map(self, way: str, dimension: int) -> PoincarePoints:
+        """The points of the ball of that dimension, brought to the disk. Raises KeyError where there is no such map."""
+        return placed(ball.exp0(self.maps[way, dimension].double(), 1.0), self.hierarchy)
 
 
 def stored(name: str, folder: str | Path | None = None) -> StoredEmbeddings:
@@ -54,9 +64,13 @@ def stored(name: str, folder: str | Path | None = None) -> StoredEmbeddings:
     edges = [(child, parent) for parent, child in card["input"]["edges"]]
     hierarchy = from_edges(card["labels"], edges)
     points: dict[tuple[Geometry, int], Tensor] = {}
+    maps: dict[tuple[str, int], Tensor] = {}
     for key, tensor in read_state(path).items():
-        geometry, _, dimension = key.partition("_")
-        if geometry not in ("poincare", "euclidean") or tensor.shape != (len(hierarchy), int(dimension or -1)):
+        kind, _, dimension = key.rpartition("_")
+        if kind in ("poincare", "euclidean") and tensor.shape == (len(hierarchy), int(dimension)):
+            points[kind, int(dimension)] = tensor  # type: ignore[index]
+        elif kind.removeprefix("map_") in WAYS and tensor.shape == (len(hierarchy), 2):
+            maps[kind.removeprefix("map_"), int(dimension)] = tensor
+        else:
             raise CheckpointError(f"{path.name} holds {key!r} of shape {tuple(tensor.shape)}, which does not fit its card")
-        points[geometry, int(dimension)] = tensor  # type: ignore[index]
-    return StoredEmbeddings(hierarchy, points, card)
+    return StoredEmbeddings(hierarchy, points, maps, card)

@@ -74,6 +74,34 @@ def text_of(steps: Sequence[Step]) -> str:
     return " ".join(map(str, steps))
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a line, brackets and openings `res(` and `cat(` each one of them."""
+    return re.findall(r"res\(|cat\(|[()]|[^\s()|]+", text.lower().replace("×", "x"))
+
+
+def named(text: str) -> dict[str, int]:
+    """Number of the word behind each module that `build` makes, by the module's name ("res1.conv2"); of a branch its opening.
+
+    Raises:
+        ValueError: as `parse` says.
+    """
+    parse(text)
+    count: Counter[str] = Counter()
+    found: dict[str, int] = {}
+    path: list[str] = []
+    for number, word in enumerate(words_of(text)):
+        if word == ")":
+            path.pop()
+            continue
+        kind = word[:-1] if word.endswith("(") else _step(word).kind
+        count[kind] += 1
+        name = ".".join([*path, f"{kind}{count[kind]}"])
+        found[name] = number
+        if word.endswith("("):
+            path.append(f"{kind}{count[kind]}")
+    return found
+
+
 def parse(text: str) -> tuple[Step, ...]:
     """The steps of a line of text.
 
@@ -81,7 +109,7 @@ def parse(text: str) -> tuple[Step, ...]:
         ValueError: an unknown word (the known ones are listed), a bracket without partner, a size out of bounds, more
             than 100 words, nothing at all.
     """
-    words = re.findall(r"res\(|cat\(|[()]|[^\s()|]+", text.lower().replace("×", "x"))
+    words = words_of(text)
     if not words:
         raise ValueError(f"the architecture is empty; write for example: {' '.join(WORDS[:1])} bn relu | gap | fc10")
     if len(words) > LONGEST:

@@ -68,30 +68,31 @@ class TaskHyperNet(nn.Module):
         raise NotImplementedError
 
     def chunks(self, embedding: Tensor, chunk_embeddings: Tensor) -> Tensor:
-        """Task embedding [te_dim] and chunk embeddings [C, ce_dim] → chunks [C, chunk_dim]."""
+        """Task embedding [te_dim] and chunk embeddings [C, ce_dim] → chunks [C, chunk_dim]; of several tasks [T, te_dim] → [T, C, chunk_dim]."""
         raise NotImplementedError
 
     def forward(self, task: int | Tensor, chunk_embeddings: Tensor | None = None) -> GeneratedWeights:
         """All weights of one task's network.
 
         Args:
-            task: number of the task, or an embedding [te_dim] (a point between two tasks, say).
+            task: number of the task, or an embedding [te_dim] (a point between two tasks, say), or those of several tasks
+                [T, te_dim]: then every tensor is [T, *shape].
             chunk_embeddings: other c_k than the learned ones, [C, ce_dim] (to disturb one of them).
 
         Raises:
             ValueError: no such task, or an embedding of another length.
         """
         own = self._embs if chunk_embeddings is None else chunk_embeddings
-        flat = self.chunks(self.embedding_of(task), own).flatten()[: sum(self.sizes)]
+        flat = self.chunks(self.embedding_of(task), own).flatten(-2)[..., : sum(self.sizes)]
         weights = {}
-        for (name, shape), part in zip(self.target_shapes.items(), flat.split(self.sizes), strict=True):
-            weights[name] = part.view(shape) * (usual_size(shape) if self.he_scale else 1)
+        for (name, shape), part in zip(self.target_shapes.items(), flat.split(self.sizes, -1), strict=True):
+            weights[name] = part.unflatten(-1, shape) * (usual_size(shape) if self.he_scale else 1)
         return GeneratedWeights(weights)
 
     def embedding_of(self, task: int | Tensor) -> Tensor:
-        """e_t of a task, or the given embedding itself."""
+        """e_t of a task, or the given embedding (or embeddings) itself."""
         if isinstance(task, Tensor):
-            if tuple(task.shape) != (self.te_dim,):
+            if task.ndim not in (1, 2) or task.shape[-1] != self.te_dim:
                 raise ValueError(f"an embedding has the shape {tuple(task.shape)}; ({self.te_dim},) is expected")
             return task
         if not 0 <= task < self.num_tasks:
@@ -110,6 +111,16 @@ class TaskHyperNet(nn.Module):
         """
         self.embedding_of(task)
         return [*self.shared().values(), self.task_embeddings()[task]]
+
+
+def beside(embedding: Tensor, chunk_embeddings: Tensor) -> Tensor:
+    """[e_t ; c_k] of every chunk: [..., te_dim] and [C, ce_dim] → [..., C, te_dim + ce_dim]."""
+    count = len(chunk_embeddings)
+    tasks, chunks = (
+        embedding[..., None, :].expand(*embedding.shape[:-1], count, -1),
+        chunk_embeddings.expand(*embedding.shape[:-1], count, -1),
+    )
+    return torch.cat([tasks, chunks], -1)
 
 
 def usual_size(shape: Sequence[int]) -> float:
@@ -164,8 +175,7 @@ class ChunkedHyperNet(TaskHyperNet):
         return list(self._hypernet._task_embs)
 
     def chunks(self, embedding: Tensor, chunk_embeddings: Tensor) -> Tensor:
-        both = torch.cat([embedding.expand(len(chunk_embeddings), -1), chunk_embeddings], 1)
-        return self._hypernet(both)
+        return self._hypernet(beside(embedding, chunk_embeddings))
 
 
 # --------------------------------------------------------------------------------------------------------- recurrent
@@ -179,6 +189,7 @@ class RecurrentBlock(nn.Module):
 
     def __init__(self, inputs: int, older: int, units: int, chunk_dim: int) -> None:
         super().__init__()
+        self.older = older
         self.cell = nn.LSTMCell(inputs + older, units)
         self.readout = nn.Linear(units, chunk_dim, bias=older == 0)
         self.feedback = nn.Linear(units, 4 * older, bias=False) if older else None
@@ -186,10 +197,13 @@ class RecurrentBlock(nn.Module):
             nn.init.zeros_(self.feedback.weight)
             nn.init.zeros_(self.readout.weight)
 
-    def gates(self, x: Tensor, s: Tensor) -> Tensor:
-        """[inputs + older], [units] → input, forget, cell and output gate before their activations, [4, units]."""
-        cell = self.cell
-        return (F.linear(x, cell.weight_ih, cell.bias_ih) + F.linear(s, cell.weight_hh, cell.bias_hh)).unflatten(0, (4, -1))
+    def heard(self, x: Tensor) -> Tensor:
+        """What the gates hear of task and chunks, for all chunks at once: [..., C, inputs] → [..., C, 4·units]."""
+        return F.linear(x, self.cell.weight_ih[:, : x.shape[-1]], self.cell.bias_ih + self.cell.bias_hh)
+
+    def memory(self) -> Tensor:
+        """What the gates hear of [older states; own state], [4·units, older + units]."""
+        return torch.cat([self.cell.weight_ih[:, self.cell.input_size - self.older :], self.cell.weight_hh], 1)
 
 
 class RecurrentStates(nn.Module):
@@ -208,26 +222,29 @@ class RecurrentStates(nn.Module):
         return [block for block in self.blocks if isinstance(block, RecurrentBlock)]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """x [C, inputs] → the states of each block, [C, units] each."""
-        states = [x.new_zeros(block.cell.hidden_size) for block in self.each()]
+        """x [..., C, inputs] → the states of each block, [..., C, units] each."""
+        blocks = self.each()
+        states = [x.new_zeros(*x.shape[:-2], block.cell.hidden_size) for block in blocks]
         memory = [torch.zeros_like(s) for s in states]
-        seen: list[list[Tensor]] = [[] for _ in states]
-        for step in x:
-            gates = self._gates(step, states)
-            for b, (i, f, g, o) in enumerate(gates):
-                memory[b] = f.sigmoid() * memory[b] + i.sigmoid() * g.tanh()
-                states[b] = o.sigmoid() * memory[b].tanh()
-                seen[b].append(states[b])
-        return tuple(torch.stack(walk) for walk in seen)
+        weights = [block.memory() for block in blocks]
+        walks: list[list[Tensor]] = []
+        for heard in zip(*(block.heard(x).unbind(-2) for block in blocks), strict=True):
+            for b, gates in enumerate(self._gates(heard, weights, states)):
+                i, f, _, o = gates.sigmoid().chunk(4, -1)
+                memory[b] = f * memory[b] + i * gates.chunk(4, -1)[2].tanh()
+                states[b] = o * memory[b].tanh()
+            walks.append(list(states))
+        return tuple(torch.stack(walk, -2) for walk in zip(*walks, strict=True))
 
-    def _gates(self, step: Tensor, states: list[Tensor]) -> list[Tensor]:
+    def _gates(self, heard: Sequence[Tensor], weights: Sequence[Tensor], states: list[Tensor]) -> list[Tensor]:
+        """Input, forget, cell and output gate of every block before their activations, [..., 4·units] each."""
         gates: list[Tensor] = []
         for b, block in enumerate(self.each()):
-            gates.append(block.gates(torch.cat([step, *states[:b]]), states[b]))
+            gates.append(heard[b] + F.linear(torch.cat(states[: b + 1], -1), weights[b]))
             if block.feedback is not None:
-                units = [s.numel() for s in states[:b]]
-                back = block.feedback(states[b]).unflatten(0, (4, -1)).split(units, 1)
-                gates[:b] = [own + new for own, new in zip(gates[:b], back, strict=True)]
+                units = [s.shape[-1] for s in states[:b]]
+                back = block.feedback(states[b]).unflatten(-1, (4, -1)).split(units, -1)
+                gates[:b] = [own + new.flatten(-2) for own, new in zip(gates[:b], back, strict=True)]
         return gates
 
 
@@ -270,7 +287,7 @@ class RecurrentHyperNet(TaskHyperNet):
         return list(self._task_embs)
 
     def chunks(self, embedding: Tensor, chunk_embeddings: Tensor) -> Tensor:
-        walks = self.states(torch.cat([embedding.expand(len(chunk_embeddings), -1), chunk_embeddings], 1))
+        walks = self.states(beside(embedding, chunk_embeddings))
         written = [block.readout(walk) for block, walk in zip(self.states.each(), walks, strict=True)]
         return torch.stack(written).sum(0) if len(written) > 1 else written[0]
 
@@ -299,7 +316,15 @@ class RecurrentHyperNet(TaskHyperNet):
 @torch.no_grad()
 def stored_weights(hypernet: TaskHyperNet, tasks: int) -> list[dict[str, Tensor]]:
     """W*_t of the first `tasks` tasks, detached: to be taken once, before the next task is learned."""
-    return [{name: tensor.clone() for name, tensor in hypernet(task).weights.items()} for task in range(tasks)]
+    if tasks == 0:
+        return []
+    weights = hypernet(first_embeddings(hypernet, tasks)).weights
+    return [{name: tensor[task].clone() for name, tensor in weights.items()} for task in range(tasks)]
+
+
+def first_embeddings(hypernet: TaskHyperNet, tasks: int) -> Tensor:
+    """e_t of the first `tasks` tasks, [tasks, te_dim]."""
+    return torch.stack([hypernet.embedding_of(task) for task in range(tasks)])
 
 
 def output_regulariser(
@@ -322,13 +347,23 @@ def output_regulariser(
     if not stored:
         raise ValueError("there is no old task whose weights could be kept")
     moved = {name: parameter + step.get(name, 0) for name, parameter in hypernet.shared().items()} if step else {}
-    total = torch.zeros(())
-    for task, targets in enumerate(stored):
-        now = functional_call(hypernet, moved, (task,)).weights if moved else hypernet(task).weights
-        for name, target in targets.items():
-            weight = importance[task][name] if importance is not None else 1
-            total = total.to(target) + (weight * (now[name] - target).square()).sum()
-    return total / len(stored)
+    embeddings = first_embeddings(hypernet, len(stored))
+    now = functional_call(hypernet, moved, (embeddings,)).weights if moved else hypernet(embeddings).weights
+    return drift_of(now, stored, importance)
+
+
+def drift_of(now: Weights, stored: Sequence[Weights], importance: Sequence[Weights] | None = None) -> Tensor:
+    """1/T · Σ_{t<T} ‖W*_t − W_t‖², a scalar.
+
+    Args:
+        now: weights of the first T tasks or more, [≥ T, *shape] each.
+        stored, importance: see `output_regulariser`.
+    """
+    parts = []
+    for name in stored[0]:
+        squares = (now[name][: len(stored)] - torch.stack([targets[name] for targets in stored])).square()
+        parts.append((squares if importance is None else squares * torch.stack([one[name] for one in importance[: len(stored)]])).sum())
+    return torch.stack(parts).sum() / len(stored)
 
 
 def importance_of(weights: Weights, loss: Callable[[Weights, Any], Tensor], batches: Iterable[Any]) -> dict[str, Tensor]:
@@ -397,17 +432,21 @@ def learn(
         ValueError: there is no such task, or no batch.
     """
     optimiser = torch.optim.Adam(hypernet.trainable_for(task), lr=rate)
-    stored = stored_weights(hypernet, task) if beta else []
+    stored = stored_weights(hypernet, task + 1)[:task] if beta else []  # read as below, so that nothing drifts before the first step
     number = -1
     for number, batch in enumerate(batches):
         optimiser.zero_grad()
-        value = loss(hypernet(task).weights, batch)
-        value.backward()
+        # All tasks at once: a walk through the chunks takes about as long for several tasks as for one.
+        weights = hypernet(first_embeddings(hypernet, task + 1)).weights if stored else hypernet(task).weights
+        value = loss({name: tensor[task] for name, tensor in weights.items()} if stored else weights, batch)
         drift = torch.zeros(())
-        if stored:
-            step = candidate_step(hypernet, optimiser) if look_ahead else None
-            drift = output_regulariser(hypernet, stored, step, importance)
+        if stored and look_ahead:
+            value.backward()
+            drift = output_regulariser(hypernet, stored, candidate_step(hypernet, optimiser), importance)
             (beta * drift).backward()
+        else:
+            drift = drift_of(weights, stored, importance) if stored else drift
+            (value + beta * drift).backward()
         optimiser.step()
         yield Step(number, value.item(), drift.item())
     if number < 0:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.hypernetworks import ghn3, logah
-from models.hypernetworks.architecture import build, parse
+from models.hypernetworks.architecture import build, named, parse, words_of
 from models.hypernetworks.computation_graph import graph_of
 from models.hypernetworks.digits import digits
 from models.hypernetworks.ghn3 import GraphHyperNetwork, initialise
@@ -90,6 +90,42 @@ def of(text: str) -> ComputationGraph:
     return graph_of(network(text))
 
 
+def words_behind(text: str, graph: ComputationGraph) -> list[int | None]:
+    """For each node of the graph of a line of text the number of the word that it comes from; None for the input.
+
+    Sums and concatenations come from the opening of their branch.
+    """
+    modules, opened = named(text), words_of(text)
+    joined: dict[str, list[int]] = {"sum": [], "concat": []}
+    stack: list[int] = []
+    for number, word in enumerate(opened):
+        if word.endswith("("):
+            stack.append(number)
+        elif word == ")":
+            opening = stack.pop()
+            joined["sum" if opened[opening] == "res(" else "concat"].append(opening)  # branches are joined in the order of their ends
+    gap = iter(number for number, word in enumerate(opened) if word == "gap")
+    # The tracer numbers what it meets: add, add_1, add_2, …
+    order = sorted(range(len(graph)), key=lambda node: _serial(graph.names[node]))
+    ends = {kind: iter(numbers) for kind, numbers in joined.items()}
+    found: list[int | None] = [None] * len(graph)
+    for node in order:
+        kind, name = graph.kinds[node], graph.names[node]
+        if kind in ends:
+            found[node] = next(ends[kind])
+        elif kind == "glob_avg":
+            found[node] = next(gap)
+        elif kind != "input":
+            found[node] = modules[name if name in modules else name.rpartition(".")[0]]
+    return found
+
+
+def _serial(name: str) -> int:
+    """0 of "add", 1 of "add_1"."""
+    number = name.rpartition("_")[2]
+    return int(number) if number.isdigit() else 0
+
+
 def cut(generated: GeneratedWeights, rank: int) -> GeneratedWeights:
     """Products of two factors, cut to a rank; weights that are no products stay."""
     return logah.truncated(generated, rank) if generated.left else generated
@@ -128,6 +164,23 @@ def started(text: str, weights: GeneratedWeights | None, noise: float = 1e-5) ->
     made = network(text)
     if weights is not None:
         initialise(made, weights, noise, torch.Generator().manual_seed(0))
+    return made
+
+
+def matched(text: str, weights: GeneratedWeights) -> nn.Sequential:
+    """The network with random weights of mean zero, each tensor as large as the predicted one: is it the numbers or only their size?
+
+    A tensor of one number keeps its size and loses its sign.
+    """
+    made, draws = network(text), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            size = weights.weights[name].square().mean().sqrt().to(parameter)
+            # What multiplies a normalised value lies around 1, not around 0: its deviation from 1 is what is matched.
+            scale = parameter.ndim == 1 and name.endswith("weight")
+            if scale:
+                size = (weights.weights[name].to(parameter) - 1).square().mean().sqrt()
+            parameter.copy_(torch.randn(parameter.shape, generator=draws) * size + (1.0 if scale else 0.0))
     return made
 
 

@@ -139,6 +139,26 @@ class Gyroplanes(Structure):
         """The point of each plane that is nearest to the centre, [K, d]."""
         return torch.tanh(self.curvature**0.5 * self.offsets)[:, None] / self.curvature**0.5 * self.normals
 
+    def sliced(self, basis: Tensor) -> tuple[Tensor, Tensor]:
+        """What each plane leaves in a flat slice of the ball through its centre: again a plane (there a geodesic), or nothing.
+
+        A point x of the ball lies on plane k where 2√c⟨x, n⟩ = (1 + c‖x‖²)·tanh(2√c r). In the slice n counts with its projection only,
+        so the plane keeps the form, with tanh(2√c r′) = tanh(2√c r)/‖n projected‖.
+
+        Args:
+            basis: orthonormal directions of the slice, [m, d].
+        Returns:
+            Unit normals in the slice [K, m], and offsets r′ [K]; ±infinity where the plane does not meet the slice (the sign of r: at +
+            the slice lies on the side that the normal points away from).
+        """
+        root = self.curvature**0.5
+        projected = self.normals.double() @ basis.double().T
+        size = projected.norm(dim=1).clamp(min=1e-300)
+        slope = torch.tanh(2 * root * self.offsets.double()) / size
+        outside = slope.abs() >= 1
+        offsets = torch.atanh(torch.where(outside, 0.0, slope)) / (2 * root)
+        return projected / size[:, None], torch.where(outside, slope.sign() * torch.inf, offsets)
+
     def distances(self, points: PoincarePoints) -> Tensor:
         """Signed distance of every point to every plane, [N, K] float64; positive on the side of the normal."""
         x, p, n = points.points.double()[:, None], self.nearest().double(), self.normals.double()

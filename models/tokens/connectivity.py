@@ -17,6 +17,8 @@ RULES = ("predicted", "truly largest", "nearest", "random")
 
 def largest(values: Tensor, count: int) -> Tensor:
     """True for the `count` largest entries of each row, ties by lower index, [..., M] bool."""
+    if count >= values.shape[-1]:
+        return torch.ones_like(values, dtype=torch.bool)
     order = values.sort(dim=-1, descending=True, stable=True).indices
     return torch.zeros_like(values, dtype=torch.bool).scatter(-1, order[..., :count], True)
 

@@ -9,7 +9,8 @@ both as in HiPrune's released code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.structures import AttentionMaps
 from models.tokens.attention_capture import PlainEncoder, QwenEncoder, llava_encoder, processor_settings, quietly
 from models.tokens.hiprune import HiPrune, mosaic_order
 
@@ -62,12 +64,14 @@ class PrunedLlava(nn.Module):
         Raises:
             ValueError: the image tokens of the prompt do not fit the pictures.
         """
-        if input_ids.shape[0] != 1:
-            raise ValueError(f"{input_ids.shape[0]} prompts were given; the pruned model takes one at a time")
         maps = self.encoder({"pixel_values": pixel_values})
-        selection = self.prune(maps, prompt_score)
+        return self.place(input_ids, maps, self.prune(maps, prompt_score).mask, tiles)
+
+    @torch.no_grad()
+    def place(self, input_ids: Tensor, maps: AttentionMaps, mask: Tensor, tiles: Grid | None = None) -> Tensor:
+        """`embed` with the marked patches of pictures that the encoder has seen: mask [B, N] bool."""
+        _require_one(input_ids)
         assert maps.passed is not None
-        mask = selection.mask
         order = torch.nonzero(mask.flatten())[:, 0] if tiles is None else mosaic_order(mask, tiles, maps.grid)
         kept = mask.sum(1).tolist() if tiles is None else [len(order)]
         features = self.model.model.multi_modal_projector(maps.passed.flatten(0, 1)[order])
@@ -126,11 +130,14 @@ class PrunedQwen(nn.Module):
         Raises:
             ValueError: more than one prompt or picture, or the image tokens of the prompt do not fit the picture.
         """
-        if input_ids.shape[0] != 1:
-            raise ValueError(f"{input_ids.shape[0]} prompts were given; the pruned model takes one at a time")
         maps = self.encoder({"pixel_values": pixel_values, "image_grid_thw": image_grid_thw})
-        mask = self.prune(maps, prompt_score).mask[0]
-        token = self.model.config.image_token_id
+        return self.place(input_ids, maps, self.prune(maps, prompt_score).mask, image_grid_thw)
+
+    @torch.no_grad()
+    def place(self, input_ids: Tensor, maps: AttentionMaps, mask: Tensor, image_grid_thw: Tensor) -> tuple[Tensor, Tensor]:
+        """`embed` with the marked patches of a picture that the encoder has seen: mask [1, N] bool."""
+        _require_one(input_ids)
+        token, mask = self.model.config.image_token_id, mask[0]
         ids = with_room(input_ids[0], token, [len(mask)], len(mask))
         is_image = ids == token
         positions = self.model.model.get_rope_index(ids[None], mm_token_type_ids=is_image.int()[None], image_grid_thw=image_grid_thw)[0]
@@ -157,19 +164,40 @@ class PrunedQwen(nn.Module):
         max_new_tokens: int = 16,
     ) -> Tensor:
         """New tokens only, the most probable ones, [1, n] int64; an end-of-text token is the last. Arguments as `embed`."""
-        inputs, positions = self.embed(input_ids, pixel_values, image_grid_thw, prompt_score)
-        ends = self.model.generation_config.eos_token_id
-        stop = set(ends if isinstance(ends, list) else [ends])
-        place, cache = positions[..., -1:], None
-        answer: list[int] = []
-        # The library's own loop would number the answer from the shortened prompt.
-        while len(answer) < max_new_tokens and not (answer and answer[-1] in stop):
-            result = self.model(inputs_embeds=inputs, position_ids=positions, past_key_values=cache, use_cache=True)
-            cache, token = result.past_key_values, result.logits[:, -1].argmax(-1, keepdim=True)
-            answer.append(int(token))
-            place = place + 1
-            inputs, positions = self.model.get_input_embeddings()(token), place
+        embeddings, positions = self.embed(input_ids, pixel_values, image_grid_thw, prompt_score)
+        answer = list(itertools.islice(written(self.model, embeddings, positions), max_new_tokens))
         return torch.tensor([answer], device=input_ids.device)
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def _require_one(input_ids: Tensor) -> None:
+    if input_ids.shape[0] != 1:
+        raise ValueError(f"{input_ids.shape[0]} prompts were given; the pruned model takes one at a time")
+
+
+@torch.no_grad()
+def written(model: Any, embeddings: Tensor, positions: Tensor | None = None) -> Iterator[int]:
+    """The most probable tokens, one by one as they are computed; an end-of-text token is the last.
+
+    Args:
+        model: a language model of the `transformers` library.
+        embeddings: of the prompt, [1, S, D].
+        positions: of the prompt's tokens, [3, 1, S]; None numbers them in order. The answer goes on behind the last one: the library's
+            own loop would number it from the shortened prompt.
+    """
+    ends = model.generation_config.eos_token_id
+    stop = set(ends if isinstance(ends, list) else [ends])
+    inputs, place, cache = embeddings, positions, None
+    while True:
+        told = {} if place is None else {"position_ids": place}
+        result = model(inputs_embeds=inputs, past_key_values=cache, use_cache=True, **told)
+        cache, token = result.past_key_values, result.logits[:, -1].argmax(-1, keepdim=True)
+        yield int(token)
+        if int(token) in stop:
+            return
+        inputs, place = model.get_input_embeddings()(token), None if place is None else place[..., -1:] + 1
 
 
 # ------------------------------------------------------------------------------------------------------------- prompt

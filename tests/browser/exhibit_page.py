@@ -20,32 +20,44 @@ PATIENCE = 60_000  # milliseconds; the machine may be busy. Every wait is for a 
 WING = "image-graphs"
 EXHIBITS = ("vig", "mobilevig", "greedyvig", "constructors")
 
-# Where the picture lies, in CSS pixels of the window, and how many patches it has: pointed out along two lines.
+# Where the picture lies, in CSS pixels of the window, and how many patches it has: pointed out along two lines. The words
+# follow a fast pointer a little behind, so every answer is waited for, and borders between patches are found by halving.
 _FRAME = """
 async (canvas) => {
   const box = canvas.getBoundingClientRect();
   const words = canvas.closest('.hs').querySelector('.hs-readout');
   const at = async (x, y) => {
     canvas.dispatchEvent(new PointerEvent('pointermove', { clientX: x, clientY: y, pointerType: 'mouse', bubbles: true }));
-    await null;
-    await null;
+    await new Promise((done) => setTimeout(done, 90));
     const found = /row (\\d+), column (\\d+)/.exec(words.textContent);
     return found ? [Number(found[1]), Number(found[2])] : null;
   };
   const along = async (from, to, point, axis) => {
-    let [first, last, most, before] = [null, null, 0, null];
-    for (let v = from; v < to; v += 3) {
-      const here = await point(v);
-      // Outside of the picture the words speak of the pin, so only a step to the next patch counts.
-      if (here && before && here[axis] === before[axis] + 1) {
-        first = first ?? v;
-        [last, most] = [v, here[axis]];
+    // Outside of the picture the words speak of the pin, so the search goes from its middle outwards.
+    const number = async (v) => ((await point(v)) || [])[axis];
+    const border = async (low, high, last) => {
+      while (high - low > 0.2) {
+        const middle = (low + high) / 2;
+        if ((await number(middle)) <= last) low = middle;
+        else high = middle;
       }
-      before = here;
+      return high;
+    };
+    const [centre, reach] = [(from + to) / 2, (to - from) / 4];
+    const here = await number(centre);
+    const after = await border(centre, centre + reach, here);
+    const pitch = after - (await border(centre - reach, centre, here - 1));
+    let [most, beyond] = [here, 65];
+    while (beyond - most > 1) {
+      const tried = Math.floor((most + beyond) / 2);
+      const at = after + (tried - here - 0.5) * pitch;
+      if (at < to && (await number(at)) === tried) most = tried;
+      else beyond = tried;
     }
-    return [first, last, most];
+    // The first and the last border between two patches lie one patch inside of the picture's edges.
+    const near = (v, last) => border(v - 0.4 * pitch, v + 0.4 * pitch, last);
+    return [await near(after - (here - 1) * pitch, 1), await near(after + (most - 1 - here) * pitch, most - 1), most];
   };
-  // The first and the last change lie one patch inside of the picture's edges.
   const middle = box.top + box.height / 2 + 9;
   const [left, right, cols] = await along(box.left + 0.5, box.right, (x) => at(x, middle), 1);
   const [top, bottom, rows] = await along(box.top + 0.5, box.bottom, (y) => at((left + right) / 2, y), 0);
@@ -98,7 +110,8 @@ class ExhibitPage:
         self.drawn()
 
     def drawn(self) -> None:
-        """Two frames later: what the last event changed is on the screen."""
+        """Two frames later: what the last event changed is on the screen, with the words and views that follow the pointer."""
+        self.page.wait_for_timeout(70)
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
     def tidy(self) -> None:

@@ -19,7 +19,11 @@
   const turn = async () => {
     for (let i = 0; i < 4; i++) await null;
   };
-  const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  /** Two frames, and the time within which words and views that are not pointed at follow the pointer. */
+  const frame = async () => {
+    await new Promise((done) => setTimeout(done, 70));
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  };
   const picture = () => document.querySelector('[data-region="canvas"] [role="application"]');
   const panel = () => document.querySelector('[data-region="panels"] [role="tabpanel"]');
   const boards = () => [...panel().querySelectorAll("canvas")].filter((canvas) => !canvas.getAttribute("aria-hidden"));
@@ -125,6 +129,7 @@
     if (dots.length === 0) return null;
     const { args } = dots[dots.length - 1];
     await point(board, args[0] + args[2] / 2, args[1] + args[3] / 2);
+    await frame();
     const { hover } = store();
     if (!hover || hover.patch !== patch) report("matrix gives another patch back", patch, hover);
     else if (!said().startsWith(place(patch, store().layer.grid))) report("the words after the matrix", patch, said());
@@ -164,6 +169,7 @@
     });
     if (!near) report("nothing is lit at the patch's point", patch);
     await point(board, x, y);
+    await frame();
     const found = store().hover && store().hover.patch;
     const same = found !== null && Math.hypot(at.x[found] - x, at.y[found] - y) < 0.02; // patches of equal features share a point
     if (!same) report("the point gives another patch back", patch, store().hover);

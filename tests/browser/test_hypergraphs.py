@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -140,7 +141,7 @@ def test_temperature_and_hardness_are_answered_by_the_page(exhibit: ExhibitPage)
         exhibit.drawn()
         assert (exhibit.pixels(0) == drawn).all()
         exhibit.slide(group.get_by_label("Hardness", exact=True), "End")
-        assert re.search(r"\d+(\.\d+)? % of who takes part thrown away", group.text_content() or "")
+        assert re.search(r"\d+(\.\d+)? % of the participation thrown away", group.text_content() or "")
         group.get_by_role("button", name="as the model had it").click()
         assert "thrown away" not in (group.text_content() or "")
     strip(exhibit).first.click()
@@ -242,3 +243,59 @@ def test_a_phone_shows_picture_maps_and_story_without_sliding_sideways(new_page:
     exhibit.settle()
     assert exhibit.step()[0] == 2
     expect(exhibit.refusal).to_be_hidden()
+
+
+# --------------------------------------------------------------------------------------- a visitor's further pictures
+
+SHIPPED = Path(__file__).parents[2] / "assets" / "examples"
+
+
+def note(exhibit: ExhibitPage) -> Locator:
+    return exhibit.page.locator("[role=tabpanel]:visible .hs-panel-note")
+
+
+def test_every_map_of_the_gallery_tells_its_contrast(exhibit: ExhibitPage) -> None:
+    tidy(exhibit)
+    tab(exhibit, "Hyperedges")
+    tiles = exhibit.page.locator("[role=tabpanel]:visible .hs-tile:not(.hs-off)")
+    for tile in tiles.all():
+        expect(tile).to_contain_text(re.compile(r"γ [01]\.\d\d"))
+    before = tiles.first.text_content() or ""
+    with no_questions(exhibit.page):
+        exhibit.slide(exhibit.group("Hyperedges").get_by_label("Temperature", exact=True), "End")
+        assert gamma(tiles.first.text_content() or "") < gamma(before), "softer hyperedges tell all patches more nearly the same"
+        exhibit.group("Hyperedges").get_by_role("button", name="as the model had it").click()
+
+
+def gamma(words: str) -> float:
+    found = re.search(r"γ (\d\.\d\d)", words)
+    assert found, words
+    return float(found[1])
+
+
+def test_pictures_of_ones_own_tell_how_hyperedges_are_used(exhibit: ExhibitPage) -> None:
+    tab(exhibit, "Many pictures")
+    files = sorted(SHIPPED.glob("*.jpg"))[:2] or sorted(SHIPPED.glob("*.png"))[:2]
+    exhibit.page.locator("[role=tabpanel]:visible input[type=file]").set_input_files(files)
+    expect(note(exhibit)).to_have_text(re.compile(r"^2 pictures of yours"))
+    expect(exhibit.page.locator("[role=tabpanel]:visible .hs-measures")).to_contain_text("Different hyperedges, over all pictures")
+
+
+def test_another_picture_lends_its_prototypes(exhibit: ExhibitPage) -> None:
+    if exhibit.slug != "softhgnn":
+        pytest.skip("only one network is on show there")
+    tab(exhibit, "Swap")
+    exhibit.page.locator("[role=tabpanel]:visible select").select_option("cat")
+    expect(note(exhibit)).to_have_text(re.compile(r"correlate by 0\.\d\d on average"))
+    exhibit.page.locator("[role=tabpanel]:visible input[type=file]").set_input_files(sorted(SHIPPED.glob("*.*"))[0])
+    expect(exhibit.page.locator(".hs-lender")).to_be_visible()
+
+
+def test_the_tunnels_tell_what_the_hyperedges_cause(exhibit: ExhibitPage) -> None:
+    if exhibit.slug != "yolov13":
+        pytest.skip("no tunnels")
+    tab(exhibit, "Tunnels")
+    exhibit.page.get_by_role("radio", name="by hyperedges", exact=True).check()
+    expect(note(exhibit)).to_have_text(re.compile(r"What the hyperedges cause .* loudest at layer \d+"))
+    exhibit.page.get_by_role("radio", name="all", exact=True).check()
+    expect(note(exhibit)).to_have_text(re.compile(r"^All that is sent"))

@@ -6,6 +6,7 @@ import io
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,6 +114,58 @@ def test_uploads_good_broken_and_far_too_large(exhibit: ExhibitPage, watched: Wa
     expect(mirror).to_be_checked()
     assert shows(exhibit, BLUE), "a control brought another picture"
     expect(exhibit.refusal).to_be_hidden()
+
+
+def saved(picture: Image.Image, kind: str, **settings: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **settings)
+    return file.getvalue()
+
+
+def odd_pictures() -> dict[str, tuple[bytes, tuple[int, int, int] | str]]:
+    """Files that people do drop, and what comes of each: the commonest colour that is then shown, or words of the refusal."""
+    grey = Image.fromarray(np.full((64, 64), 40_000, np.uint16))  # 156 of 255
+    frames = [Image.new("RGB", (64, 64), colour) for colour in (RED, BLUE)]
+    palette = Image.new("P", (64, 64), 1)
+    palette.putpalette([0, 0, 0, *BLUE])
+    palette.paste(0, (0, 0, 64, 16))  # the first colour is transparent: white
+    upright = Image.new("RGB", (40, 80), BLUE)
+    upright.paste(RED, (0, 0, 40, 60))  # after a quarter turn, three quarters of the width
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    return {
+        "grey16.png": (saved(grey, "PNG"), (156, 156, 156)),
+        "moving.gif": (saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100), RED),
+        "print.jpg": (saved(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG"), (254, 0, 0)),
+        "palette.png": (saved(palette, "PNG", transparency=0), BLUE),
+        "camera.jpg": (saved(upright, "JPEG", exif=turned.tobytes(), quality=95), RED),
+        "point.png": (saved(Image.new("RGB", (1, 1), RED), "PNG"), "small|pixels"),
+        "text.png": (b"A text that somebody has given the name of a picture.\n" * 20, "picture"),
+        "sixty.png": (saved(Image.new("1", (7746, 7746)), "PNG"), "too large|megapixels|million"),
+    }
+
+
+def test_odd_pictures_are_shown_rightly_or_refused_in_one_sentence(exhibit: ExhibitPage) -> None:
+    pins, layer = exhibit.pins(), exhibit.layer()
+    upload(exhibit, photo((30, 150, 60)))
+    eventually(lambda: shows(exhibit, (30, 150, 60)), "the first picture is not shown")
+    last = (30, 150, 60)
+    for name, (content, wanted) in odd_pictures().items():
+        upload(exhibit, FilePayload(name=name, mimeType="image/gif" if name.endswith("gif") else "image/png", buffer=content))
+        if isinstance(wanted, tuple):
+            eventually(lambda w=wanted: shows(exhibit, w), f"{name} is not shown rightly: {colour_of(exhibit)}")  # type: ignore[misc]
+            exhibit.settle()
+            expect(exhibit.refusal).to_be_hidden()
+            last = wanted
+        else:
+            expect(exhibit.refusal).to_have_text(re.compile(wanted))
+            sentence = exhibit.refusal.locator("span").text_content() or ""
+            assert len(sentence.split()) > 5, sentence
+            assert sentence.endswith("."), sentence
+            exhibit.settle()
+            assert shows(exhibit, last), f"{name} replaced the picture"
+            exhibit.refusal.get_by_role("button", name="Dismiss").click()
+        assert (exhibit.pins(), exhibit.layer()) == (pins, layer), f"{name} lost what was on the page"
 
 
 def test_the_same_refusal_is_told_again(exhibit: ExhibitPage) -> None:

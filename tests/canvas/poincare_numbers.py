@@ -47,6 +47,11 @@ def cases() -> dict[str, Any]:
         "seen_from": {"origin": 6, "points": ball.mobius_add(-points[6], points, 1.0).tolist()},
         "tree": tree(),
         "texts": texts(),
+        "means": {
+            "midpoint": ball.midpoint(points[:11], 1.0).tolist(),
+            "weighted": ball.midpoint(points[:11], 1.0, torch.arange(1.0, 12.0, dtype=torch.float64)).tolist(),
+            "frechet": ball.frechet_mean(points[:11], 1.0).tolist(),
+        },
         "planes": {"normals": normals.tolist(), "offsets": offsets.tolist(), "nearest": planes.nearest().tolist()},
     }
 

@@ -55,6 +55,21 @@ for (const sample of CASES) {
   }
 }
 
+test("γ of a hyperedge is how much of its column differs from patch to patch", () => {
+  for (const sample of CASES) {
+    const store = storeOf([layerOf(sample)]);
+    const d = HS.hyper.of(store, 0);
+    for (let m = 0; m < d.m; m++) {
+      if (!d.on[m]) continue;
+      const column = Array.from({ length: d.n }, (_, i) => d.patches[i * d.m + m]);
+      const mean = column.reduce((a, b) => a + b, 0) / d.n;
+      const direct = Math.hypot(...column.map((x) => x - mean)) / Math.hypot(...column);
+      assert.ok(Math.abs(HS.hyper.contrast(d, m) - direct) < 1e-5, `${HS.hyper.contrast(d, m)} against ${direct}`);
+      assert.ok(direct >= 0 && direct <= 1);
+    }
+  }
+});
+
 /** Whether a point lies inside of the lines, by crossings (even-odd). */
 function inside(lines, x, y) {
   let odd = false;

@@ -122,3 +122,14 @@ test("a gyroplane ends at the rim and passes its nearest point", () => {
     near(Math.hypot(nx, ny), Math.hypot(x, y) - r, 1e-9, `nearest ${i}`);
   });
 });
+
+test("the gyromidpoint and the end of the iteration to the Fréchet mean equal Python's, and no step raises the mean squared distance", () => {
+  const some = points.slice(0, 11);
+  near(P.midpoint(some), KNOWN.means.midpoint, 1e-12, "midpoint");
+  near(P.midpoint(some, some.map((_, i) => i + 1)), KNOWN.means.weighted, 1e-12, "weighted midpoint");
+  const steps = P.meanSteps(some, 200, 1e-12);
+  near(steps[0], KNOWN.means.midpoint, 1e-12, "first step");
+  near(steps[steps.length - 1], KNOWN.means.frechet, 1e-9, "last step");
+  const cost = (mean) => some.reduce((sum, point) => sum + P.distance(point, mean) ** 2, 0);
+  for (let i = 1; i < steps.length; i++) assert.ok(cost(steps[i]) <= cost(steps[i - 1]) * (1 + 1e-12), `step ${i}`);
+});

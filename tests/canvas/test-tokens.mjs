@@ -43,6 +43,57 @@ for (const sample of CASES) {
   });
 }
 
+for (const sample of CASES) {
+  test(`${sample.name}: the same patches by every simpler rule`, () => {
+    const { classRow, random } = sample;
+    const store = storeOf(sample, { extras: { tokens: { classRow, random } } });
+    assert.deepEqual([...new Set(sample.simpler.map(({ chooser }) => chooser))].sort(), HS.tokens.RULES.slice(1).sort());
+    for (const { chooser, budget, role, order, misplaced } of sample.simpler) {
+      store.set({ chooser, budget });
+      const what = `${sample.name} ${chooser} ${budget}`;
+      const found = HS.tokens.selection(store);
+      assert.equal(found.role.join(""), role, what);
+      assert.deepEqual(found.order, order, what);
+      if (chooser === "registers only" || chooser === "anchors and buffers only") assert.deepEqual(Array.from(found.misplaced.keys()).filter((p) => found.misplaced[p]), misplaced, what);
+      assert.ok(HS.tokens.differs(store));
+    }
+    store.set({ chooser: "HiPrune", budget: null });
+    assert.ok(!HS.tokens.differs(store));
+  });
+}
+
+test("a simpler rule that needs what is not there is not offered", () => {
+  const store = storeOf(CASES[0]);
+  store.set({ chooser: "random" });
+  assert.equal(HS.tokens.settingsOf(store).chooser, "HiPrune");
+  assert.deepEqual(HS.tokens.RULES.filter((rule) => HS.tokens.offers(store, rule)), HS.tokens.RULES.filter((rule) => rule !== "random" && rule !== "class token"));
+  store.set({ chooser: "toString" });
+  assert.equal(store.look.chooser, "random", "a bad value changes nothing");
+});
+
+test("a choice by a simpler rule or by hand goes into the zip file as it is on show", () => {
+  const { classRow, random } = CASES[0];
+  const store = storeOf(CASES[0], { extras: { tokens: { classRow, random } } });
+  const { bundleCuts } = HS.instrumentOf(store.layer);
+  assert.deepEqual(bundleCuts(store), []);
+  store.set({ chooser: "uniform grid", budget: 4 });
+  const [cut] = bundleCuts(store);
+  assert.deepEqual([cut.layer, cut.kind], ["*", "keep"]);
+  assert.deepEqual(cut.pairs, HS.tokens.selection(store).order.map((patch) => [patch, -1]));
+  store.set({ chooser: "HiPrune", budget: null, drops: [HS.tokens.selection(store).order[0]] });
+  assert.equal(bundleCuts(store).length, 1);
+});
+
+test("rollout follows the heads that the look names", () => {
+  const rollouts = ["mean", "max"].flatMap((fusion, i) => [0, 0.9].map((discard, j) => ({ fusion, discard, values: [i, j] })));
+  const store = storeOf(CASES[0], { extras: { tokens: { rollouts } } });
+  assert.deepEqual(HS.tokens.rollout(store), [0, 0]);
+  store.set({ fusion: "max", discard: true });
+  assert.deepEqual(HS.tokens.rollout(store), [1, 1]);
+  store.set({ fusion: "min" });
+  assert.equal(HS.tokens.rollout(store), null);
+});
+
 test("what is kept or dropped by hand is kept or dropped, whatever the rule says", () => {
   const store = storeOf(CASES[0]);
   const before = HS.tokens.selection(store);

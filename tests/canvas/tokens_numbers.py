@@ -13,8 +13,10 @@ import torch
 from explorer.diagnostics import attention as at
 from explorer.exhibits.tokens.look import chosen
 from explorer.payload import plain
+from explorer.views.arrays import pack
 from explorer.views.tokens import layer_payload
 from models.structures import AttentionMaps, TokenSelection
+from models.tokens.baselines import BASELINES, random_patches
 from models.tokens.hiprune import anchor_count, dispersion
 
 FILE = Path(__file__).with_name("tokens.json")
@@ -36,7 +38,9 @@ def look(grid: tuple[int, int], ties: bool) -> AttentionMaps:
     raw = (raw * 4).floor() + 1 if ties else raw**4 + 0.01
     received = raw / raw.sum(-1, keepdim=True)
     features = torch.randn(1, n, 8, generator=generator)
-    return AttentionMaps(received, grid, 1, 1 / (n + 1), (2, 4), features=features, passed=features)
+    rows = torch.rand(1, 1, n + 1, n + 1, generator=generator)
+    opened = {4: rows / rows.sum(-1, keepdim=True)}
+    return AttentionMaps(received, grid, 1, 1 / (n + 1), (2, 4), opened=opened, features=features, passed=features)
 
 
 def told(selection: TokenSelection) -> dict[str, Any]:
@@ -62,6 +66,9 @@ def cases() -> list[dict[str, Any]]:
             }  # type: ignore[arg-type]
             for s in SETTINGS
         ]
+        simpler = [
+            {"chooser": name, "budget": budget, **told(rule(maps, budget))} for name, rule in BASELINES.items() for budget in BUDGETS
+        ]
         objects = np.zeros(grid, dtype=np.int64)
         objects[1:3, 1:4] = 1
         objects[0, 0] = -1
@@ -73,6 +80,9 @@ def cases() -> list[dict[str, Any]]:
                 "grid": list(grid),
                 "layers": [{**layer, "colour": None} for layer in layers],
                 "selections": selections,
+                "simpler": simpler,
+                "classRow": pack(maps.opened[4][0, 0, 0, 1:], "f32"),
+                "random": pack(random_patches(maps, grid[0] * grid[1]).order[0], "u16"),
                 "objects": objects.ravel().tolist(),
                 "centricity": {name: getattr(centric, name).tolist() for name in ("iou", "auc", "precision")}
                 | {"chance": centric.iou_chance, "most": centric.iou_most},

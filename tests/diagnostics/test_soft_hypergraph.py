@@ -843,6 +843,26 @@ def test_usage_by_hand():
     assert measures["usage_load_most"].value == pytest.approx(5 * found.load[1:].max() / found.load[1:].sum())
 
 
+def test_usage_tells_the_mean_number_of_different_hyperedges():
+    pictures = [random_hypergraph(seed) for seed in range(3)]
+    found = sh.usage(pictures)
+    alone = [he.effective_number(picture) for picture in pictures]
+    assert found.different == pytest.approx(alone)
+    told = by_key(sh.usage_summary(found))["usage_different"]
+    assert told.value == pytest.approx(np.mean(alone))
+    assert f"{np.std(alone, ddof=1):.1f}" in told.hint
+    nothing = sh.usage([choosing([0, 0, 0], 0, 0)])
+    assert np.isnan(nothing.different).all()
+    assert by_key(sh.usage_summary(nothing))["usage_different"].value is None
+
+
+def test_busiest_hyperedge_is_counted_from_one_as_on_the_page():
+    load = torch.tensor([[[0.1, 0.9, 0.2]] * 6])
+    found = SoftHypergraph(load, (2, 3), Rule("soft"), normalise="none")
+    assert "(number 2)" in by_key(sh.summary(found))["load_most"].hint
+    assert "(number 2)" in by_key(sh.usage_summary(sh.usage([found])))["usage_load_most"].hint
+
+
 def test_usage_of_dense_hyperedges_counts_those_that_draw():
     flat = random_hypergraph(sharp=1e-4)
     found = sh.usage([random_hypergraph(0), flat, random_hypergraph(1), flat])

@@ -392,6 +392,14 @@ def test_a_map_that_is_read_with_a_wrong_width_is_noticed(seed):
         at.stripes(smooth, (8, 23))
 
 
+def test_patches_side_by_side_are_alike_and_no_sign_of_a_wrong_width():
+    noise = np.random.default_rng(0).standard_normal((6, 1, 14, 14 + 4))
+    wide = torch.nn.functional.avg_pool2d(torch.from_numpy(noise), (1, 5), 1).numpy().reshape(6, -1)  # alike along the rows only
+    found = at.stripes(wide, (14, 14))
+    assert found.own < 0.3 < np.mean([np.corrcoef(row[:-2], row[2:])[0, 1] for row in wide])
+    assert found.excess < 0.2
+
+
 def test_stripes_by_hand():
     score = np.tile([0.0, 1, 2], 4)  # columns of a grid of 4 × 3
     found = at.stripes(score, (4, 3))

@@ -231,6 +231,14 @@ def test_betweenness_counts_pairs_of_nodes() -> None:
     assert edge_betweenness(graph).tolist() == pytest.approx([4 / 10, 6 / 10, 6 / 10, 4 / 10])  # of ten pairs
 
 
+@pytest.mark.parametrize("made", [nx.karate_club_graph(), nx.disjoint_union(nx.grid_2d_graph(4, 5), nx.star_graph(4)), nx.empty_graph(3)])
+def test_betweenness_agrees_with_networkx(made: nx.Graph) -> None:
+    made = nx.convert_node_labels_to_integers(made)
+    expected = {frozenset(edge): value for edge, value in nx.edge_betweenness_centrality(made).items()}
+    graph = from_networkx(made)
+    assert edge_betweenness(graph).tolist() == pytest.approx([expected[frozenset(edge)] for edge in graph.edges.tolist()])
+
+
 def test_a_graph_in_pieces_has_no_gap() -> None:
     assert spectral_gap(AbstractGraph.from_edges([(0, 1)], 3))[0] == pytest.approx(0, abs=1e-12)
     assert spectral_gap(AbstractGraph.from_edges([], 1))[0] == 0
@@ -446,10 +454,10 @@ def test_graphs_in_pieces_are_not_laid_out(name: str) -> None:
 def test_layouts_refuse() -> None:
     with pytest.raises(ValueError, match="choose one of kamada-kawai"):
         layout(from_networkx(nx.path_graph(3)), "planar")
-    with pytest.raises(ValueError, match="up to 300 and 5000"):
+    with pytest.raises(ValueError, match="up to 300 and 12000"):
         layout(from_networkx(nx.path_graph(301)), "circular")
-    with pytest.raises(ValueError, match="up to 300 and 5000"):
-        layout(from_networkx(nx.complete_graph(102)), "circular")
+    with pytest.raises(ValueError, match="up to 300 and 12000"):
+        layout(from_networkx(nx.complete_graph(156)), "circular")
 
 
 def test_coverage_is_the_length_of_the_edges() -> None:

@@ -8,7 +8,7 @@
 
   const { net, arena } = HS;
   const MOST_NODES = 300;
-  const MOST_EDGES = 5000;
+  const MOST_EDGES = 12000;
   const MOST_UNDO = 60;
   const NEAR = 14; // pixels around a node or an edge that still hit it
   const VIEW = 1.1; // half of what the board shows of the plane, downwards
@@ -91,6 +91,7 @@
     const fits = session.edges.length === layer.edges.length && session.nodes === layer.nodes && session.edges.every((value, i) => value === layer.edges[i]);
     const plain = { edge: () => [net.INK, 1.4, session.edges.length > 1200 ? 0.35 : 0.72], node: () => net.NODE };
     if (!fits || arena.hidden(store)) return plain;
+    if (session.mix) return walked(session.mix);
     if (tint === "rests") return restsOn(session, plain);
     if (tint === "exact" && layer.truth) return exact(store, layer, plain);
     return plain;
@@ -109,6 +110,11 @@
         return [HS.ramp("diverging", 0.5 + (0.5 * value) / most), 1 + Math.round(t * 10) / 2, 0.35 + Math.round(t * 6) / 10];
       },
     };
+  }
+
+  /** Where a walker is now: light where it is likelier than in the long run, dark where it has not come yet. */
+  function walked({ now, rest }) {
+    return { edge: () => [net.INK, 1.2, 0.35], node: (i) => HS.ramp("viridis", Math.min(1, Math.sqrt(now[i] / Math.max(1e-12, 2 * rest[i])))) };
   }
 
   function exact(store, layer, plain) {
@@ -535,5 +541,27 @@
     asJson,
     asCsv,
   });
+  /** Two edges a–b and c–d become a–d and c–b, by chance, so that the graph stays in one piece: degrees are kept, symmetries seldom. */
+  function swap(store) {
+    const session = arena.of(store);
+    const count = session.edges.length / 2;
+    const whole = Math.max(...net.components(session.nodes, session.edges));
+    for (let attempt = 0; attempt < 200; attempt++) {
+      const [e, f] = [Math.floor(Math.random() * count), Math.floor(Math.random() * count)];
+      const [a, b] = [session.edges[2 * e], session.edges[2 * e + 1]];
+      const [c, d] = Math.random() < 0.5 ? [session.edges[2 * f], session.edges[2 * f + 1]] : [session.edges[2 * f + 1], session.edges[2 * f]];
+      if (new Set([a, b, c, d]).size < 4 || hasEdge(session, a, d) >= 0 || hasEdge(session, c, b) >= 0) continue;
+      const made = { nodes: session.nodes, edges: [...session.edges] };
+      for (const [u, v] of [[a, b], [c, d], [a, d], [c, b]]) toggleEdge(made, u, v);
+      if (Math.max(...net.components(made.nodes, made.edges)) > whole) continue;
+      remember(session);
+      session.edges = made.edges;
+      tell(store, true);
+      return true;
+    }
+    return false;
+  }
+
   HS.arena.walk = walk;
+  HS.arena.swap = swap;
 })();

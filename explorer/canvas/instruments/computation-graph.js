@@ -25,9 +25,9 @@
   const states = new WeakMap();
   function stateOf(store) {
     if (!states.has(store)) {
-      const state = { under: null, tensors: new Map() };
+      const state = { under: null, pull: null, tensors: new Map() }; // pull: {from, x, y}, an edge that is being laid
       states.set(store, state);
-      store.subscribe((changed) => changed.has("payload") && Object.assign(state, { under: null, tensors: new Map() }));
+      store.subscribe((changed) => changed.has("payload") && Object.assign(state, { under: null, pull: null, tensors: new Map() }));
     }
     return states.get(store);
   }
@@ -200,14 +200,40 @@
       store.set({ node: store.look.node === null ? 0 : (store.look.node + by + n) % n });
     };
     return W().stage(element, store, hooks, {
-      label: "A network as a graph and the weights that were predicted for it. Arrow keys walk through the nodes, brackets change the hypernetwork, s steps the story.",
+      label: "A network as a graph and the weights that were predicted for it. Arrow keys walk through the nodes, Delete takes the chosen node away, brackets change the hypernetwork, s steps the story.",
       still: ["tab", "step"],
       base(ctx, width, height, c) {
         const at = places(store, width, height);
         paintGraph(ctx, store, at, c);
         paintTensor(ctx, store, at.below, c);
       },
-      over: (ctx, width, height, c) => paintChosen(ctx, store, places(store, width, height), c),
+      over(ctx, width, height, c) {
+        const at = places(store, width, height);
+        paintChosen(ctx, store, at, c);
+        if (!state.pull) return;
+        const [x, y] = at.at[state.pull.from];
+        HS.chart.line(ctx, x, y, state.pull.x, state.pull.y, c.accent, 2.5, [5, 4]);
+        W().dot(ctx, x, y, at.radius + 3, null, c.accent, 2.5);
+        if (state.under !== null && state.under !== state.pull.from) W().dot(ctx, ...at.at[state.under], at.radius + 3, null, c.accent, 2.5);
+      },
+      down(x, y) {
+        const from = store.host.live ? under(x, y) : null;
+        if (from === null) return false;
+        state.pull = { from, x, y };
+        return true;
+      },
+      drag(x, y) {
+        Object.assign(state.pull, { x, y });
+        state.under = under(x, y);
+        store.touch("hover");
+      },
+      drop() {
+        const { from } = state.pull;
+        const to = state.under;
+        state.pull = null;
+        store.touch("hover");
+        if (to !== null && to !== from) HS.architecture.of(store).rewire(Math.min(from, to), Math.max(from, to));
+      },
       move(x, y) {
         const found = under(x, y);
         if (found !== state.under) {
@@ -228,6 +254,7 @@
         const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
         if (by) step(by);
         else if (event.key === "Escape") store.set({ node: null });
+        else if (event.key === "Delete" && pinned(store) !== null) HS.architecture.of(store).remove(pinned(store));
         else return false;
         return true;
       },

@@ -197,7 +197,8 @@
     const entries = Array.from({ length: classes }, (_, i) => entry(sample(net.SETS[i % net.SETS.length], ""), `class ${i + 1}`));
     if (look.lines) entries.push(entry(sample(net.MATTERS, ""), "edge between classes"));
     if (scene.right) entries.push(entry(sample(HS.MEANING.cut, "dotted"), "ringed: answered wrong"));
-    return { entries, facts: [entry("", `differences ${scene.rough[Math.min(scene.rough.length - 1, scene.right ? indexOf(scene, look.depth) : scene.at[indexOf(scene, look.depth)])].toFixed(3)}`)] };
+    const apart = store.payload.extras.pieces > 1 ? [entry("", `falls into ${store.payload.extras.pieces} pieces`)] : [];
+    return { entries, facts: [...apart, entry("", `differences ${scene.rough[Math.min(scene.rough.length - 1, scene.right ? indexOf(scene, look.depth) : scene.at[indexOf(scene, look.depth)])].toFixed(3)}`)] };
   }
 
   function sentence(store) {

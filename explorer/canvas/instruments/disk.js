@@ -133,7 +133,7 @@
       },
       state: () => [isometry, zoom],
       restore: ([was, much]) => ([isometry, zoom] = [was, much]),
-      list: () => (isometry === P.IDENTITY && zoom === 1 ? [] : [...P.toView(isometry), zoom].map((v) => Number(v.toPrecision(9)))),
+      list: () => (isometry === P.IDENTITY && zoom === 1 ? [] : [...P.toView(isometry), zoom].map((v) => Number(v.toPrecision(6)))),
       set: (list) => ([isometry, zoom] = list.length ? [P.fromView(list), list[3]] : [P.IDENTITY, 1]),
       place: (points, out) => P.move(isometry, points, out),
       inside: ([x, y]) => Math.hypot(x, y) < 1,
@@ -164,7 +164,7 @@
       },
       state: () => [[ax, ay], zoom],
       restore: ([was, much]) => ([ax, ay, zoom] = [...was, much]),
-      list: () => (ax === 0 && ay === 0 && zoom === 1 ? [] : [ax, ay, 0, zoom].map((v) => Number(v.toPrecision(9)))),
+      list: () => (ax === 0 && ay === 0 && zoom === 1 ? [] : [ax, ay, 0, zoom].map((v) => Number(v.toPrecision(6)))),
       set: (list) => ([ax, ay, zoom] = list.length ? [list[0], list[1], list[3]] : [0, 0, 1]),
       place(coordinates, out = new Float64Array(coordinates.length)) {
         for (let i = 0; i < coordinates.length; i += 2) {
@@ -267,20 +267,43 @@
     }
   }
 
-  function paintEdges(ctx, pane, tree, nodes, at, c) {
-    const path = HS.newPath(ctx);
+  /** Tree edges in the colour of the lower node, so that a branch holds together where edges cross. */
+  function paintEdges(ctx, pane, tree, nodes, at, { of, colours }) {
+    const paths = colours.map(() => null);
     const e = tree.edges;
     const least = SHORTEST / (pane.r * pane.camera.zoom);
     for (let i = 0; i < e; i++) {
       const [a, b] = [2 * nodes.edges[i], 2 * nodes.edges[e + i]];
       // Edges that would hide behind their own ends cost as much as others and show nothing.
       if (e > 400 && Math.abs(at[a] - at[b]) < least && Math.abs(at[a + 1] - at[b + 1]) < least) continue;
-      trace(path, pane, at[a], at[a + 1], at[b], at[b + 1]);
+      const k = of(nodes.edges[e + i]);
+      trace(paths[k] || (paths[k] = HS.newPath(ctx)), pane, at[a], at[a + 1], at[b], at[b + 1]);
     }
-    ctx.globalAlpha = e > 400 ? 0.55 : 0.8;
-    ctx.lineWidth = e > 400 ? 0.6 : 1;
-    ctx.strokeStyle = c.control;
-    ctx.stroke(path);
+    ctx.globalAlpha = e > 400 ? 0.4 : 0.75;
+    ctx.lineWidth = e > 400 ? 0.7 : 1.1;
+    paths.forEach((path, k) => {
+      if (!path) return;
+      ctx.strokeStyle = colours[k];
+      ctx.stroke(path);
+    });
+    ctx.globalAlpha = 1;
+  }
+
+  /** Chosen lines, the faint ones below. */
+  function paintLines(ctx, pane, lines, at, { colours }) {
+    for (const faint of [true, false]) {
+      const paths = colours.map(() => null);
+      for (const { from, to, colour, faint: weak } of lines) {
+        if (weak === faint) trace(paths[colour] || (paths[colour] = HS.newPath(ctx)), pane, at[2 * from], at[2 * from + 1], at[2 * to], at[2 * to + 1]);
+      }
+      ctx.globalAlpha = faint ? 0.35 : 0.9;
+      ctx.lineWidth = faint ? 1 : 1.4;
+      paths.forEach((path, k) => {
+        if (!path) return;
+        ctx.strokeStyle = colours[k];
+        ctx.stroke(path);
+      });
+    }
     ctx.globalAlpha = 1;
   }
 
@@ -302,7 +325,7 @@
   function sizeOf(pane, at, i, many) {
     if (!pane.camera.ball) return many ? 2.4 : 3.6;
     const near = Math.sqrt(P.gap(at[2 * i], at[2 * i + 1]) * pane.camera.zoom);
-    return Math.min(many ? 6 : 8, Math.max(1.7, (many ? 5 : 7) * near));
+    return Math.min(many ? 6 : 8, Math.max(many ? 1.9 : 3.2, (many ? 5 : 7) * near));
   }
 
   function paintPoints(ctx, pane, n, at, { of, colours }, c) {
@@ -399,7 +422,74 @@
     });
   }
 
-  function paintBase(ctx, pane, store, c, names) {
+  // ------------------------------------------------------------------------------------------- boundaries and pictures
+
+  const IDEAL = 1 - 1e-12; // a point of the rim that still has a place in the disk
+
+  /** Boundaries between classes on one ring: geodesic rays from the centre at the angles `extras.rays`. */
+  function paintRays(ctx, pane, rays, c) {
+    if (!pane.camera.ball) return;
+    const from = P.moved(pane.camera.isometry, [0, 0]);
+    const ends = pane.camera.place(Float64Array.from({ length: 2 * rays.length }, (_, i) => IDEAL * (i % 2 ? Math.sin(rays[i >> 1]) : Math.cos(rays[i >> 1]))));
+    const path = HS.newPath(ctx);
+    for (let i = 0; i < rays.length; i++) trace(path, pane, from[0], from[1], ends[2 * i], ends[2 * i + 1]);
+    ctx.lineWidth = 0.8;
+    ctx.strokeStyle = c.muted;
+    ctx.globalAlpha = 0.6;
+    ctx.setLineDash([3, 4]);
+    ctx.stroke(path);
+    ctx.setLineDash([]);
+    ctx.globalAlpha = 1;
+  }
+
+  const sheets = new WeakMap(); // extras.pictures → Image
+
+  /** The sheet of small pictures once it is loaded, else null; `ready` runs then. */
+  function sheetOf(pictures, ready) {
+    if (!sheets.has(pictures)) {
+      const image = new Image();
+      image.src = pictures.sheet;
+      sheets.set(pictures, image);
+    }
+    const image = sheets.get(pictures);
+    if (!image.complete && ready) image.addEventListener("load", ready, { once: true });
+    return image.complete && image.naturalWidth ? image : null;
+  }
+
+  /** The k-th small picture, `size` pixels wide, its middle at (x, y). */
+  function paintPicture(ctx, image, side, k, x, y, size, c) {
+    ctx.fillStyle = c.surface;
+    ctx.fillRect(x - size / 2 - 1.5, y - size / 2 - 1.5, size + 3, size + 3);
+    ctx.drawImage(image, k * side, 0, side, side, x - size / 2, y - size / 2, size, size);
+    ctx.lineWidth = 1;
+    ctx.strokeStyle = c.control;
+    ctx.strokeRect(x - size / 2 - 1.5, y - size / 2 - 1.5, size + 3, size + 3);
+  }
+
+  const TILES = { small: 26, large: 36 };
+
+  /** Nodes that are pictures, the later ones below; the first is the visitor's and larger. */
+  function paintPictures(ctx, pane, pictures, image, at, c) {
+    const s = pane.r * pane.camera.zoom;
+    for (let k = pictures.nodes.length - 1; k >= 0; k--) {
+      const node = pictures.nodes[k];
+      paintPicture(ctx, image, pictures.side, k, pane.x + at[2 * node] * s, pane.y + at[2 * node + 1] * s, k ? TILES.small : TILES.large, c);
+    }
+  }
+
+  /** Beside the name of a pointed-out or pinned node: its picture, where it has one. */
+  function paintPictureOf(ctx, pane, store, node, place, c) {
+    const { pictures } = store.payload.extras;
+    const k = pictures ? pictures.nodes.indexOf(node) : -1;
+    const image = k >= 0 ? sheetOf(pictures) : null;
+    if (!image) return;
+    const [x, y] = place(node);
+    const size = 56;
+    const inside = (v, low, high) => Math.max(low + size / 2 + 2, Math.min(v, high - size / 2 - 2));
+    paintPicture(ctx, image, pictures.side, k, inside(x + 40, pane.frame.x, pane.frame.x + pane.frame.width), inside(y - 44, pane.frame.y, pane.frame.y + pane.frame.height), size, c);
+  }
+
+  function paintBase(ctx, pane, store, c, names, ready) {
     const layer = store.layers[pane.layer];
     const nodes = nodesOf(store, pane.layer);
     const tree = treeOf(nodes);
@@ -409,10 +499,17 @@
     paintRings(ctx, pane, c, layer.disk.curvature);
     const at = pane.camera.place(modelOf(store, pane.layer));
     pane.at = at;
-    paintEdges(ctx, pane, tree, nodes, at, c);
-    paintPoints(ctx, pane, layer.grid[0], at, colouring(store, pane.layer, c), c);
+    const { rays, pictures } = store.payload.extras;
+    if (rays) paintRays(ctx, pane, rays, c);
+    const paint = colouring(store, pane.layer, c);
+    const lines = layer.text && HS.textPoints.lines(store, pane.layer);
+    if (lines) paintLines(ctx, pane, lines, at, paint);
+    else paintEdges(ctx, pane, tree, nodes, at, layer.text ? { of: () => 0, colours: [c.control] } : paint);
+    paintPoints(ctx, pane, layer.grid[0], at, paint, c);
     if (layer.text) paintMarked(ctx, pane, nodes, at, c);
     else if (names) paintNames(ctx, pane, nodes, layer.grid[0], at, c);
+    const image = pictures && sheetOf(pictures, ready);
+    if (image && pictures.always) paintPictures(ctx, pane, pictures, image, at, c);
     ctx.restore();
     ctx.font = `${pane.name ? 600 : 400} 12px system-ui, sans-serif`;
     [ctx.textAlign, ctx.textBaseline, ctx.fillStyle] = ["left", "alphabetic", c.ink];
@@ -485,6 +582,7 @@
       const letter = pins.includes(node) ? `${LETTERS[pins.indexOf(node)]}  ` : "";
       tag(ctx, `${letter}${shortName(nameOf(nodes, node))}`, Math.min(x + 11, pane.frame.x + pane.frame.width - 120), y, c, { strong: true, ground: 0.9 });
     }
+    for (const node of named) paintPictureOf(ctx, pane, store, node, place, c);
     if (pair) paintLength(ctx, pane, store, pair, place, c);
     ctx.restore();
   }
@@ -546,6 +644,7 @@
     let moving = false;
     let travel = 0;
     let first = true;
+    let drawn = {}; // what the stage was last drawn for
     const frame = HS.perFrame(() => paint());
 
     const colours = () => {
@@ -572,7 +671,7 @@
         panes = panesIn(size[0], size[1], store, cameras);
         const ctx = HS.fitCanvas(base, ...size);
         ctx.clearRect(0, 0, ...size);
-        for (const pane of panes) paintBase(ctx, pane, store, theme, store.look.diskNames);
+        for (const pane of panes) paintBase(ctx, pane, store, theme, store.look.diskNames, redraw);
         stale = false;
       }
       const ctx = HS.fitCanvas(overlay, ...size);
@@ -756,10 +855,15 @@
     return {
       overlay,
       draw(changed) {
-        const fresh = changed.has("payload") || changed.has("layer") || changed.has("compare");
-        if (changed.has("payload")) kinds = "";
-        if (fresh && !first && !changed.has("diskView")) {
-          const names = changed.has("compare") && !changed.has("layer") && !changed.has("payload") ? { diskView2: [] } : { diskView: [], diskView2: [] };
+        const { payload, look } = store;
+        const now = { payload, layer: look.layer, compare: look.compare, views: String([look.diskView, look.diskView2]) };
+        // A view belongs to what it was made for; a payload or a step of the story may bring another one with it.
+        const fresh = ["payload", "layer", "compare"].filter((key) => now[key] !== drawn[key]);
+        const given = now.views !== drawn.views;
+        drawn = now;
+        if (fresh.includes("payload")) kinds = "";
+        if (fresh.length && !first && !given) {
+          const names = String(fresh) === "compare" ? { diskView2: [] } : { diskView: [], diskView2: [] };
           if (Object.keys(names).some((name) => store.look[name].length)) store.set(names);
         }
         fitCameras();
@@ -829,6 +933,7 @@
       entries.push(HS.legend.scale(paint === "depth" ? "depth in the tree" : "distance from the centre", "viridis", "0", HS.show(most)));
     }
     const facts = [isBall(store.layers[layer]) ? "rings: 1, 2, 3 … from the centre of the embedding" : "flat space: the drawing is true to scale"];
+    if (store.payload.extras.rays) facts.push("dashed: boundaries between classes (geodesics)");
     return { entries, facts: facts.map((fact) => HS.legend.entry("", fact)) };
   }
 

@@ -116,10 +116,17 @@
     element.append(bar.element, room);
     element.classList.add("hs-board-stage");
 
+    /** Your smallest group whose outline holds a point, or −1. */
+    function mineAt(points, x, y) {
+      const inside = shownGroups(store, session).filter((group) => net.inHull(group.members.map((i) => [points[2 * i], points[2 * i + 1]]), GAP + 5, x, y));
+      return inside.length ? inside[inside.length - 1].mine : -1;
+    }
+
     function under(x, y) {
       const points = net.pixels(store.layer.places, net.view(...easel.size(), VIEW));
       const node = net.nodeAt(points, x, y, 12);
-      if (node >= 0 || store.look.hulls === "mine") return { node, club: -1 };
+      if (node >= 0) return { node, club: -1 };
+      if (store.look.hulls === "mine") return { node, club: -1, mine: mineAt(points, x, y) };
       const inside = shownGroups(store, session).filter((group) => group.club !== undefined && net.inHull(group.members.map((i) => [points[2 * i], points[2 * i + 1]]), GAP + 5, x, y));
       return { node: -1, club: inside.length ? inside[inside.length - 1].club : -1 };
     }
@@ -143,11 +150,15 @@
       },
       down(x, y) {
         session.hover = under(x, y);
-        return session.hover.node >= 0 || session.hover.club >= 0;
+        return session.hover.node >= 0 || session.hover.club >= 0 || session.hover.mine >= 0;
       },
       up(x, y, moved) {
-        const { node, club } = session.hover;
+        const { node, club, mine } = session.hover;
         if (moved) return;
+        if (mine >= 0) {
+          session.mine.splice(mine, 1);
+          store.touch("groups");
+        }
         if (node >= 0 && store.look.hulls === "mine") {
           if (session.chosen.has(node)) session.chosen.delete(node);
           else session.chosen.add(node);
@@ -207,7 +218,9 @@
     const addButton = HS.el("button", { type: "button", class: "hs-button", "data-act": "add", onclick: add }, "Add group");
     const drop = HS.el("button", { type: "button", class: "hs-button", "data-act": "drop", onclick: () => (session.mine.pop(), store.touch("groups"), draw(), redraw()) }, "Undo");
     const group = (label, ...items) => HS.el("div", { class: "hs-tool-group", role: "group", "aria-label": label }, ...items);
-    const mine = group("Your groups", addButton, drop);
+    const copy = HS.el("button", { type: "button", class: "hs-button", "data-act": "copy", title: "Take the groups as they are and change them: press people to add, an outline to remove", onclick: () => ((session.mine = store.layer.groups.map((members) => [...members])), store.touch("groups"), draw(), redraw()) }, "Copy the groups");
+    const use = HS.el("button", { type: "button", class: "hs-button", "data-act": "use", title: "Make yours the groups on show", onclick: useMine }, "Use as groups");
+    const mine = group("Your groups", addButton, drop, copy, use);
     const element = HS.el("div", { class: "hs-toolbar" }, group("Shutter", shutter, slider), group("Outlines", ...hulls), mine);
 
     function add() {
@@ -218,6 +231,13 @@
       store.touch("groups");
       draw();
       redraw();
+    }
+
+    /** Yours become the groups: their members by name, one group per line. */
+    function useMine() {
+      const named = (node) => nameOf(store, node).replace(/[\s,;]+/g, "_");
+      HS.askRun(store, { controls: { source: "my own", sets: session.mine.map((members) => members.map(named).join(" ")).join("\n") } });
+      store.set({ hulls: "truth", shutter: 0, club: null });
     }
 
     function click() {
@@ -251,6 +271,8 @@
       addButton.disabled = session.chosen.size < 2;
       addButton.textContent = session.chosen.size ? `Add group of ${session.chosen.size}` : "Add group";
       drop.disabled = !session.mine.length;
+      copy.disabled = session.mine.length > 0;
+      use.disabled = !session.mine.length || !store.host.live;
     }
     draw();
     return { element, draw, click, add, destroy: () => cancelAnimationFrame(frame) };
@@ -264,7 +286,7 @@
     const facts = [entry("", `${HS.plural(layer.groups.length, "group")}, ${HS.plural(layer.edges.length / 2, "pair")}`)];
     if (look.hulls === "fate") return { entries: Object.entries(FATE_WORDS).map(([fate, words]) => entry(sample(FATE[fate], fate === "fake" ? "dashed" : ""), words)), facts };
     if (look.hulls === "cliques" || look.hulls === "guess") return { entries: [entry(sample(FATE.intact, ""), "is a group"), entry(sample(FATE.fake, "dashed"), "is none")], facts };
-    if (look.hulls === "mine") return { entries: [entry("", "press people, then “Add group” (Enter)")], facts: [entry("", `${HS.plural(layer.edges.length / 2, "pair")}`)] };
+    if (look.hulls === "mine") return { entries: [entry("", "press people, then “Add group” (Enter); press an outline to take it away")], facts: [entry("", `${HS.plural(layer.edges.length / 2, "pair")}`)] };
     return { entries: [], facts };
   }
 

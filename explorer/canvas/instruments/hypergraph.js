@@ -21,6 +21,7 @@
   HS.lookField("mass", 0.5, (v) => (SHARES.includes(v) ? v : undefined));
   HS.lookField("sort", "load", word("load", "number"));
   HS.lookField("boxes", "with", word("with", "without", "both")); // of a detector
+  HS.lookField("sent", "all", word("all", "edges", "edge")); // through its tunnels: all, what hyperedges cause, what one of them causes
   // null: as the model had it.
   HS.lookField("temperature", null, orNull(number(-3, 3)));
   HS.lookField("hard", null, orNull(number(0, 1)));
@@ -279,7 +280,7 @@
   function edgeSentence(store, m) {
     const d = HS.hyper.of(store, store.look.layer);
     if (!d.on[m]) return `Hyperedge ${name(m)} is not chosen on this picture`;
-    const parts = [`Hyperedge ${name(m)}: load ${times(d.loads[m])}, lives in ${HS.show(Math.round(d.members[m]))} of ${d.n} patches`];
+    const parts = [`Hyperedge ${name(m)}: load ${times(d.loads[m])}, lives in ${HS.show(Math.round(d.members[m]))} of ${d.n} patches, γ ${d.variation[m] > 0 ? HS.hyper.contrast(d, m).toFixed(2) : "0"}`];
     if (HS.hyper.isUniform(d, m)) parts.push("uniform");
     const twin = HS.hyper.twin(d, m);
     if (twin !== null) parts.push(`twin of ${name(twin)}`);
@@ -319,7 +320,7 @@
     temperature: { label: "Temperature", hint: "Softer or harder hyperedges: the logits divided by 2 to this power. Twice as soft is what four times the heads do.", step: 0.05, low: -3, high: () => 3, format: (v) => times(2 ** v) },
     hard: { label: "Hardness", hint: "From soft hyperedges to one hyperedge per patch, its strongest.", step: 0.02, low: 0, high: () => 1, format: HS.percent },
     k: { label: "Chosen hyperedges k", hint: "How many of those that can be chosen are on: the k of the highest score.", step: 1, low: 0, high: (h) => h.hyperedges - h.fixed },
-    context: { label: "What the picture adds", hint: "Prototypes are P₀ + t · ΔP: 0 is what was learned, the same for every picture; 1 is the model's own.", step: 0.05, low: 0, high: () => 2, format: times },
+    context: { label: "Offset of the prototypes", hint: "Prototypes are P₀ + t · ΔP: what was learned once for all pictures, and what the layer computes from the pooled picture. 1 is the model's own.", step: 0.05, low: 0, high: () => 2, format: times },
   };
 
   /** The group “Hyperedges”: settings that the browser answers, how many hyperedges differ, and the run with these settings. */
@@ -361,7 +362,7 @@
         }
         const d = HS.hyper.of(store, store.look.layer);
         const different = HS.hyper.effectiveNumber(d);
-        const lost = settings.hard > 0 ? ` · ${HS.percent(thrownAway(store))} of who takes part thrown away` : "";
+        const lost = settings.hard > 0 ? ` · ${HS.percent(thrownAway(store))} of the participation thrown away` : "";
         count.textContent = `${different === null ? HS.plural(d.active, "hyperedge") : `${HS.show(different)} of ${d.active} hyperedges differ`}${lost}`;
         count.title = "How many different maps there are: exp of the entropy of the eigenvalues of their correlations (Vendi score); 0 when all are uniform.";
         reset.hidden = !HS.hyper.differs(store, store.layer);
@@ -426,11 +427,12 @@
       const canvas = HS.el("canvas", { "aria-hidden": true });
       const title = HS.el("span", { class: "hs-tile-name" });
       const about = HS.el("span", { class: "hs-tile-about" });
+      const gamma = HS.el("span", { class: "hs-tile-about hs-num" });
       const over = (on) => () => store.setHoverEdge(on ? m : null);
       const button = HS.el(
         "button",
         { type: "button", class: "hs-tile", "data-edge": m, onclick: () => toggleEdge(store, m), onpointerenter: (event) => event.pointerType !== "touch" && over(true)(), onpointerleave: over(false), onfocus: () => button.matches(":focus-visible") && over(true)(), onblur: over(false) },
-        canvas, title, spec.words ? about : null,
+        canvas, title, ...(spec.words ? [about, gamma] : []),
       );
       button.addEventListener("keydown", (event) => {
         const next = { ArrowRight: button.nextElementSibling, ArrowLeft: button.previousElementSibling }[event.key];
@@ -438,7 +440,7 @@
         event.preventDefault();
         next.focus();
       });
-      return { button, canvas, title, about, map: HS.el("canvas") };
+      return { button, canvas, title, about, gamma, map: HS.el("canvas") };
     }
 
     function build(d) {
@@ -461,7 +463,7 @@
     }
 
     function word(d, m) {
-      const { title, about, button } = tiles.get(m);
+      const { title, about, gamma, button } = tiles.get(m);
       const twin = HS.hyper.twin(d, m);
       const mark = isCut(store, store.look.layer, m) ? "switched off" : HS.hyper.isUniform(d, m) ? "uniform" : twin !== null ? `twin of ${name(twin)}` : "";
       const load = d.on[m] ? times(d.loads[m]).replace(" ", "\u202f") : "off";
@@ -470,6 +472,7 @@
       const size = worth === null ? HS.plural(Math.round(d.members[m]), "patch", "patches") : `${Math.round(d.members[m])} p · ${points(-worth)}`;
       about.textContent = d.on[m] ? mark || size : "not chosen";
       about.classList.toggle("hs-watch", Boolean(mark));
+      gamma.textContent = d.on[m] ? `γ ${HS.hyper.contrast(d, m).toFixed(2)}` : "";
       button.title = `${edgeSentence(store, m)}${mark === "switched off" ? ", switched off by you" : ""}`;
       button.setAttribute("aria-label", button.title);
       button.setAttribute("aria-pressed", String(store.look.edges.includes(m)));
@@ -501,6 +504,7 @@
     }
 
     let stale = true;
+    let marked = null; // the patch that the tiles show now
     const painting = HS.atMostEvery(60, () => {
       if (store.layer.kind !== "hypergraph") return;
       const d = HS.hyper.of(store, store.look.layer);
@@ -511,6 +515,7 @@
       if (spec.columns) element.style.setProperty("--hs-columns", spec.columns(Math.min(PAGE, d.active)));
       for (const m of tiles.keys()) if (d.on[m] || more.open) paint(d, m, side, image);
       stale = false;
+      marked = store.focus(store.look.layer);
     });
 
     function draw() {
@@ -535,7 +540,7 @@
     function markHovered() {
       const over = edgeUnder(store, store.look.layer);
       for (const [m, { button }] of tiles) button.classList.toggle("hs-hovered", m === over);
-      painting();
+      if (stale || store.focus(store.look.layer) !== marked) painting();
     }
   }
 

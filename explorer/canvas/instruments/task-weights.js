@@ -1,8 +1,8 @@
 // @wing hypernetworks
 /**
  * The instrument of hypernetworks that learn task after task. Left: which chunk of the weights depends on which embedding; right: how well
- * every task is solved after each lesson, row by row; below: the accuracy on every task while the next ones are learned. Lessons run live
- * and stay until the next run; each hypernetwork keeps its own.
+ * every task is solved after each lesson, row by row; below: the accuracy on every task while the next ones are learned. Lessons run live;
+ * each hypernetwork keeps its own until the next run, and the last ones stay to be compared (panels/task-panels.js).
  */
 (() => {
   "use strict";
@@ -12,14 +12,15 @@
   HS.lookField("keep", "L2", HS.checks.word("L2", "importance", "none"));
   HS.lookField("beta", 0.3, HS.checks.number(0, 10));
   HS.lookField("grow", 0, HS.checks.number(0, 32, true));
-  HS.lookField("steps", 150, HS.checks.number(20, 400, true));
+  HS.lookField("steps", 200, HS.checks.number(20, 400, true));
+  const KEPT = 6; // lessons that can still be compared
 
   const states = new WeakMap();
 
-  /** {lessons: Map kind → lesson, under: hovered entry of a matrix} */
+  /** {lessons: Map kind → lesson of this run, all: the last lessons of the visit, oldest first, under: hovered entry of a matrix} */
   function stateOf(store) {
     if (!states.has(store)) {
-      const state = { lessons: new Map(), under: null };
+      const state = { lessons: new Map(), all: [], count: 0, under: null };
       states.set(store, state);
       store.subscribe((changed) => changed.has("payload") && Object.assign(state, { lessons: new Map(), under: null }));
     }
@@ -35,7 +36,10 @@
     const { keep, beta, grow, steps } = store.look;
     const kind = store.layer.name;
     const settings = { kind, keep, beta, grow: kind === "recurrent" ? grow : 0, steps };
-    stateOf(store).lessons.set(kind, { settings, frames: [], rows: [], score: null, grown: null, chunks: null, nudge: null, between: null, over: false });
+    const state = stateOf(store);
+    const lesson = { number: ++state.count, seed: store.payload.controls.values.seed, title: store.layer.label, settings, frames: [], rows: [], importance: [], score: null, grown: null, chunks: null, nudge: null, between: null };
+    state.lessons.set(kind, lesson);
+    state.all = [...state.all, lesson].slice(-KEPT);
     return settings;
   }
 
@@ -45,10 +49,11 @@
     if (found.accuracy) lesson.frames.push(found);
     if (found.row) {
       lesson.rows.push(found.row);
+      lesson.importance.push(found.importance);
       lesson.score = found.score;
     }
     if (found.grown) lesson.grown = { ...found.grown, step: lesson.frames.length ? lesson.frames[lesson.frames.length - 1].step : 0 };
-    if (found.finished) Object.assign(lesson, { chunks: found.chunks, nudge: found.nudge, between: found.between, over: true });
+    if (found.finished) Object.assign(lesson, { chunks: found.chunks, nudge: found.nudge, between: found.between });
     store.touch("answer", "lesson");
   }
 
@@ -95,13 +100,25 @@
     const lesson = lessonOf(store);
     const cell = box.width / n;
     title(ctx, box.width < 230 ? "Right answers" : "Right answers on task → after lesson ↓", box.x, box.y - 18, c);
+    paintRows(ctx, lesson ? lesson.rows : [], n, box, c);
+    if (!lesson) W().words(ctx, store.host.live ? "Not learned yet." : "Lessons need the live app.", box.x + 1.3 * cell, box.y + 0.6 * cell, box.width - 1.3 * cell, c.muted, HS.chart.FONT, 14);
+    const { score } = lesson || {};
+    if (score) {
+      const told = `all tasks ${HS.percent(score.final)} · when learned ${HS.percent(score.immediate)} · forgotten ${(100 * score.forgetting).toFixed(1)} points`;
+      W().words(ctx, told, box.x, box.y + box.height + 13, box.width, c.ink, HS.chart.FONT, 13);
+    }
+  }
+
+  /** Accuracies [lesson][task] as shaded cells with their percentages. */
+  function paintRows(ctx, rows, n, box, c) {
+    const cell = box.width / n;
     ctx.strokeStyle = c.muted;
     ctx.lineWidth = 1;
     for (let i = 0; i < n; i++) {
       HS.chart.text(ctx, String(i + 1), box.x + (i + 0.5) * cell, box.y - 4, c.muted, "center");
       HS.chart.text(ctx, String(i + 1), box.x - 7, box.y + (i + 0.5) * cell, c.muted, "right", "middle");
       for (let j = 0; j <= i; j++) {
-        const share = lesson && lesson.rows[i] ? lesson.rows[i][j] : null;
+        const share = rows[i] ? rows[i][j] : null;
         const [x, y] = [box.x + j * cell, box.y + i * cell];
         if (share !== null) {
           ctx.fillStyle = HS.ramp("viridis", share);
@@ -111,19 +128,13 @@
         ctx.strokeRect(x, y, cell, cell);
       }
     }
-    if (!lesson) W().words(ctx, store.host.live ? "Not learned yet." : "Lessons need the live app.", box.x + 1.3 * cell, box.y + 0.6 * cell, box.width - 1.3 * cell, c.muted, HS.chart.FONT, 14);
-    const { score } = lesson || {};
-    if (score) {
-      const told = `all tasks ${HS.percent(score.final)} · when learned ${HS.percent(score.immediate)} · forgotten ${(100 * score.forgetting).toFixed(1)} points`;
-      W().words(ctx, told, box.x, box.y + box.height + 13, box.width, c.ink, HS.chart.FONT, 13);
-    }
   }
 
   function paintStrip(ctx, store, box, c) {
     const lesson = lessonOf(store);
     const n = store.payload.extras.tasks;
     const steps = lesson ? lesson.settings.steps : store.look.steps;
-    const p = HS.chart.plot(box.x + box.width + 12, box.y + box.height, { left: box.x, right: 12, top: box.y, bottom: 0 }, [0, n * steps], [0, 1]);
+    const p = HS.chart.plot(box.x + box.width + 12, box.y + box.height, { left: box.x, right: 18, top: box.y, bottom: 0 }, [0, n * steps], [0, 1]);
     ctx.font = HS.chart.FONT;
     HS.chart.axisY(ctx, p, null, c, { wanted: 2, format: HS.percent });
     HS.chart.axisX(ctx, p, "", c, { wanted: 6 });
@@ -206,7 +217,7 @@
     const { choice, range } = HS.inputs;
     const keep = choice({ label: "Keep", hint: "What holds the old tasks: their weights, their weights by importance, or nothing.", options: [["L2", "old weights (L2)"], ["importance", "by importance"], ["none", "nothing"]], value: "L2", onchange: (value) => store.set({ keep: value }) });
     const beta = range({ label: "How strongly β", hint: "Weight of the drift of old weights in the loss.", min: -3, max: 1, step: 0.1, value: -0.5, format: (v) => HS.show(10 ** v), oninput: (v) => store.set({ beta: Number((10 ** v).toPrecision(3)) }) });
-    const steps = range({ label: "Steps per lesson", min: 50, max: 400, step: 50, value: 150, oninput: (value) => store.set({ steps: value }) });
+    const steps = range({ label: "Steps per lesson", min: 50, max: 400, step: 50, value: 200, oninput: (value) => store.set({ steps: value }) });
     const grow = range({ label: "Grow before lesson 4, units", hint: "Adds units to the recurrent network; what they write starts at zero.", min: 0, max: 32, step: 4, value: 0, oninput: (value) => store.set({ grow: value }) });
     const button = W().streamButton(store, { name: "lesson", start: "Learn five tasks", begin: () => begin(store), frame: (found) => take(store, found), ended: () => store.touch("answer") });
     const count = HS.el("p", { class: "hs-count" });
@@ -260,7 +271,7 @@
     thumb,
     legend,
     sentence,
-    invitation: "Point at an entry of a matrix; learn five tasks with the button on the left.",
+    invitation: "Point at an entry of a matrix; learn five tasks with the button under “Lesson”.",
     settings: () => [],
     section: createSection,
     lookInputs: () => ({ main: {}, more: {}, draw() {} }),
@@ -270,5 +281,7 @@
     asCsv: (store) => (told(store).lesson ? told(store).lesson.accuracy : told(store).dependency).map((row) => row.join()).join("\n"),
   });
 
-  HS.taskWeights = { lessonOf, chunksOf };
+  const lessonsOf = (store) => stateOf(store).all;
+
+  HS.taskWeights = { lessonOf, lessonsOf, chunksOf, paintRows };
 })();

@@ -13,6 +13,7 @@
 
   const { number } = HS.checks;
   HS.lookField("textRadius", null, (v) => (v === null ? null : number(...RANGE)(v))); // mean radius; null: as the layer has it
+  HS.lookField("textLines", "graph", HS.checks.word("graph", "nearest", "named"));
   HS.lookField("textParts", [], (v) => (Array.isArray(v) && v.length <= 4 && v.every((x) => number(0, 4)(x) !== undefined) ? v : undefined));
 
   const sums = new WeakMap(); // text → {key, …} of the last settings
@@ -94,6 +95,32 @@
     return { answer, known, accuracy: known ? right / known : NaN, cosine: known ? byCosine / known : NaN, margin };
   }
 
+  /** What is known of the neighbourhoods at the radius nearest to the present one: {…merging, at: its number}; null while parts are scaled unevenly. */
+  function merged(store, index) {
+    const all = store.payload.extras.merging;
+    const found = all && all[store.layers[index].name];
+    if (!found || new Set(factors(store, index).map((m) => m.toPrecision(6))).size > 1) return null;
+    const far = Math.log(scaled(store, index).radius);
+    const away = found.radius.map((r) => Math.abs(Math.log(r) - far));
+    return { ...found, at: away.indexOf(Math.min(...away)) };
+  }
+
+  /** Lines drawn in the place of the graph's edges: {from, to, colour (of the palette), faint} for each; null: the graph's edges. */
+  function lines(store, index) {
+    const { text } = store.layers[index];
+    const { textLines } = store.look;
+    if (textLines === "named") {
+      const { answer } = scaled(store, index);
+      return Array.from(answer, (k, i) => ({ from: i, to: text.count + k, colour: k % 7, faint: text.group[i] === k }));
+    }
+    const found = textLines === "nearest" ? merged(store, index) : null;
+    if (!found) return null;
+    return Array.from({ length: text.count }, (_, i) => {
+      const to = found.nearest[found.at * text.count + i];
+      return { from: i, to, colour: text.group[i] === UNKNOWN ? 7 : text.group[i] % 7, faint: text.group[i] === text.group[to] };
+    });
+  }
+
   const differs = (store) => store.look.textRadius !== null || store.look.textParts.length > 0;
 
   // ------------------------------------------------------------------------------------------------------------ words
@@ -122,8 +149,13 @@
     const nodes = HS.disk.nodesOf(store, layer);
     const found = scaled(store, layer);
     const entries = nodes.branches.map((node, k) => HS.legend.entry(HS.legend.sample(HS.OKABE_ITO[k % 7], "solid"), HS.disk.nameOf(nodes, node)));
+    const drawn = {
+      graph: "lines: edges of the graph",
+      nearest: `lines: to the nearest node, in all directions${lines(store, layer) ? " (strong: of another class)" : ": only known while all parts are scaled alike"}`,
+      named: "lines: to the class text that names the node (strong: wrongly)",
+    }[store.look.textLines];
     const share = Number.isFinite(found.accuracy) ? `${HS.percent(found.accuracy)} of ${found.known} nodes rightly named, by cosine ${HS.percent(found.cosine)}` : "no node has a known class";
-    return { entries, facts: [share, `mean radius ${HS.show(found.radius)}`, "drawn: 2 of the directions"].map((fact) => HS.legend.entry("", fact)) };
+    return { entries, facts: [share, `mean radius ${HS.show(found.radius)}`, drawn, "drawn: 2 of the directions"].map((fact) => HS.legend.entry("", fact)) };
   }
 
   // --------------------------------------------------------------------------------------------------------- controls
@@ -190,10 +222,11 @@
 
   function lookInputs(store, set) {
     const { main, draw } = HS.disk.definition.lookInputs(store, set);
-    return { main: { compare: main.compare }, more: {}, draw };
+    const textLines = HS.inputs.segments({ label: "Lines", options: [["graph", "edges"], ["nearest", "nearest"], ["named", "named after"]], value: store.look.textLines, onchange: set("textLines") });
+    return { main: { textLines, compare: main.compare }, more: {}, draw };
   }
 
   HS.instrument({ ...HS.disk.definition, kind: "textdisk", check, sentence, legend, section: createSection, lookInputs, asCsv, asJson, invitation: "Drag the disk; move the radius on the left; point at a node to see which class text it lies nearest to." });
 
-  HS.textPoints = { flat: (store, index) => scaled(store, index).flat, scaled, distances, meanRadius, className, apart, differs, HOPS, RANGE };
+  HS.textPoints = { flat: (store, index) => scaled(store, index).flat, scaled, distances, meanRadius, className, apart, differs, merged, lines, HOPS, RANGE };
 })();

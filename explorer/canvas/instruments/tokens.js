@@ -15,6 +15,7 @@
     { name: "prompt", letter: "P", colour: "#CC79A7", width: 2, words: "close to the prompt" },
     { name: "kept by hand", letter: "H", colour: "#56B4E9", width: 2, words: "chosen by you" },
   ];
+  const KEPT = { ...ROLES[5], name: "kept", letter: "K", words: "chosen by the simpler rule" };
   const WRONG = HS.MEANING ? HS.MEANING.cut : "#FF6B4A";
   const LETTERS_FROM = 13; // pixels of a cell
   const PIN_MARKS = Array.from({ length: 26 }, (_, i) => String(i + 1)); // letters are the roles' here
@@ -26,6 +27,8 @@
   HS.lookField("keeps", [], patchList);
   HS.lookField("drops", [], patchList);
   HS.lookField("object", null, orNull(number(0, 254, true)));
+  HS.lookField("fusion", "mean", word("mean", "max", "min"));
+  HS.lookField("discard", false, (v) => (typeof v === "boolean" ? v : undefined));
   // null: as the model had it.
   HS.lookField("budget", null, orNull(number(1, 65535, true)));
   HS.lookField("alpha", null, orNull(number(0, 1)));
@@ -34,8 +37,11 @@
   HS.lookField("deep_layer", null, orNull(number(1, 999, true)));
   HS.lookField("head", null, orNull(number(0, 999, true)));
   HS.lookField("release", null, orNull(word("paper", "Qwen code")));
+  HS.lookField("chooser", "HiPrune", (v) => (HS.tokens.RULES.includes(v) ? v : undefined));
 
   const T = () => HS.tokens;
+  /** What a role is called and how it is drawn; patches that a simpler rule keeps have none of HiPrune's. */
+  const roleOf = (store, code) => (code === 5 && T().settingsOf(store).chooser !== T().OWN_RULE ? KEPT : ROLES[code]);
   const times = (value) => `${value >= 10 ? Math.round(value) : Number(value.toPrecision(2))} ×`;
   const nth = (i) => `${i}${["th", "st", "nd", "rd"][i % 100 > 10 && i % 100 < 14 ? 0 : Math.min(i % 10, 4) % 4] || "th"}`;
 
@@ -58,7 +64,7 @@
     }
     ctx.fillStyle = `rgb(8 10 14 / ${veil})`;
     ctx.fill(dark);
-    for (let p = 0; p < found.role.length; p++) if (isShown(store, found, p)) paintRole(ctx, HS.cellRect(frame, grid, p), found, p, fill, letters);
+    for (let p = 0; p < found.role.length; p++) if (isShown(store, found, p)) paintRole(ctx, HS.cellRect(frame, grid, p), roleOf(store, found.role[p]), found.misplaced[p] === 1, fill, letters);
   }
 
   /** Whole pixels, so that no seam shows between cells; a hair more, so that both neighbours of a border round it alike. */
@@ -73,9 +79,7 @@
   }
 
   /** The frame of a kept patch in the colour of its role, and its letter. */
-  function paintRole(ctx, [x, y, w, h], found, patch, fill, letters) {
-    const role = ROLES[found.role[patch]];
-    const wrong = found.misplaced[patch] === 1;
+  function paintRole(ctx, [x, y, w, h], role, wrong, fill, letters) {
     const inset = role.width / 2 + 0.5;
     if (fill) {
       ctx.globalAlpha = fill;
@@ -191,13 +195,13 @@
       const sum = row.reduce((a, b) => a + b, 0) || 1;
       return { ...overEven(store, row.map((v) => v / sum)), note: `of its attention ${HS.percent(sum)} stays among the patches` };
     }, () => true, { follows: true, question: "attention" }),
-    flow: map("Attention rollout from the answer", "log₂ of times the even share", (store) => ofEncoder(store, "rollout")),
+    flow: map("Attention rollout from the answer", "log₂ of times the even share", (store) => ofEncoder(store, T().rollout(store))),
     class_row: map("What the class token looks at (deep layer)", "log₂ of times the even share", (store) => ofEncoder(store, "classRow"), (layer) => layer.tokens.prefix > 0),
   });
 
   /** A map of the whole encoder, in units of its even share; null where it was not made. */
-  function ofEncoder(store, name) {
-    const values = extra(store, name);
+  function ofEncoder(store, found) {
+    const values = typeof found === "string" ? extra(store, found) : found;
     if (!values) return null;
     const sum = values.reduce((a, b) => a + b, 0) || 1;
     return overEven(store, values.map((v) => v / sum));
@@ -213,7 +217,8 @@
     const entries = [];
     if (!look.heat && look.draw !== "roles") entries.push(attentionScale(store));
     if (look.draw !== "attention") {
-      ROLES.forEach((role, code) => {
+      ROLES.forEach((_, code) => {
+        const role = roleOf(store, code);
         if (!role || !found.counts[code]) return;
         const node = HS.legend.entry(swatch(role), `${role.name} ${found.counts[code]}`);
         node.title = role.words;
@@ -234,28 +239,30 @@
     const told = [];
     const wrong = found.misplaced.reduce((a, b) => a + b, 0);
     const byHand = store.look.keeps.length + store.look.drops.length > 0;
+    const settings = T().settingsOf(store);
+    if (settings.chooser !== T().OWN_RULE) told.push(`chosen by: ${RULE_NAMES[settings.chooser][1]}`);
     if (wrong) told.push(`red dashes: ${HS.plural(wrong, "buffer")} that ${wrong === 1 ? "touches" : "touch"} no anchor`);
     if (!byHand && found.kept < found.asked) told.push(`${found.asked - found.kept} fewer kept than asked for: patches were chosen twice`);
-    if (found.counts[1] === 0 && T().settingsOf(store).alpha > 0) told.push("the budget is too small for an anchor");
+    if (found.counts[1] === 0 && settings.alpha > 0 && settings.chooser === T().OWN_RULE) told.push("the budget is too small for an anchor");
     if (store.layer.tokens.windowed) told.push("this layer attends inside windows");
     return told;
   }
 
-  /** "row 3, column 7: register, 31st to be chosen; layer 4: 1.4 × the even share, rank 40 of 196; layer 8: …" */
+  /** "row 3, column 7: register, 31st chosen; layer 4: 1.4 × even, rank 40; layer 8: …": attention in units of the even share. */
   function sentence(store) {
     const { look } = store;
     const patch = store.focus(look.layer);
     if (patch === null) return "";
     const found = T().selection(store);
     const settings = T().settingsOf(store);
-    const role = ROLES[found.role[patch]];
+    const role = roleOf(store, found.role[patch]);
     const { uniform } = store.layer.tokens;
     const inLayer = (index, head) => {
       const score = T().scoreOf(store, index, head);
-      return `layer ${index + 1}${head ? `, head ${head}` : ""}: ${times(score[patch] / uniform)} the even share, rank ${T().ranks(score)[patch]} of ${score.length}`;
+      return `layer ${index + 1}${head ? `, head ${head}` : ""}: ${times(score[patch] / uniform)} even, rank ${T().ranks(score)[patch]}`;
     };
     const layers = [...new Map([[settings.object_layer, settings.head], [settings.deep_layer, 0], [look.layer + 1, 0]])].sort((a, b) => a[0] - b[0]);
-    const what = role ? `${role.name}, ${nth(found.place[patch])} to be chosen${reason(store, found, patch)}` : store.look.drops.includes(patch) ? "dropped by you" : "thrown away";
+    const what = role ? `${role.name}, ${nth(found.place[patch])} chosen${reason(store, found, patch)}` : store.look.drops.includes(patch) ? "dropped by you" : "thrown away";
     return `${HS.place(patch, store.layer.grid)}: ${what}; ${layers.map(([layer, head]) => inLayer(layer - 1, head)).join("; ")}`;
   }
 
@@ -271,12 +278,21 @@
   // ------------------------------------------------------------------------------------------------------ controls
 
   const BORDERS = [["clamp", "as released"], ["drop", "as in the paper"], ["grid", "true ones"]];
+  const RULE_NAMES = {
+    HiPrune: ["HiPrune", "HiPrune"],
+    "registers only": ["deep layer only", "the most attended patches of the deep layer (registers only, α = 0)"],
+    "anchors and buffers only": ["anchors and buffers only", "the most attended patches of the object layer with their neighbours"],
+    "object layer only": ["object layer only", "the most attended patches of the object layer"],
+    "class token": ["class token’s row", "what the class token looks at in the deep layer"],
+    "uniform grid": ["even grid", "patches spread evenly over the picture"],
+    random: ["random", "any patches (one fixed draw; its first ones are drawn at a smaller budget)"],
+  };
   const RELEASES = [["paper", "paper"], ["Qwen code", "Qwen’s code"]];
 
   /** The group “Which patches remain”: settings that the browser answers, the choice step by step, the run with these settings. */
   function createSection(store) {
-    const { range, segments } = HS.inputs;
-    const none = { ...Object.fromEntries(T().SETTINGS.map((setting) => [setting, null])), keeps: [], drops: [], until: null };
+    const { range, segments, choice } = HS.inputs;
+    const none = { ...Object.fromEntries(T().SETTINGS.map((setting) => [setting, null])), chooser: T().OWN_RULE, keeps: [], drops: [], until: null };
     const set = (setting) => (value) => store.set({ [setting]: value });
     const slider = (setting, label, hint, more = {}) => range({ label, hint, min: 1, max: 1, step: 1, value: 1, ...more, oninput: set(setting) });
     const inputs = {
@@ -288,6 +304,8 @@
       head: range({ label: "Head of the object layer", hint: "0 is the mean over the heads.", min: 0, max: 1, step: 1, value: 0, format: (v) => (v ? String(v) : "mean"), oninput: set("head") }),
       release: segments({ label: "Choosing registers", options: RELEASES, value: "paper", onchange: set("release") }),
     };
+    const offered = () => T().RULES.filter((rule) => T().offers(store, rule)).map((rule) => [rule, RULE_NAMES[rule][0]]);
+    const chooser = choice({ label: "Chosen by", hint: "HiPrune, or one of the simpler rules that it is compared with.", options: offered(), value: store.look.chooser, onchange: (value) => store.set({ chooser: value, until: null }) });
     const presets = HS.el("div", { class: "hs-presets", role: "group", "aria-label": "Budgets of the paper" });
     const steps = range({ label: "Step by step", hint: "The choice in its order: anchors, their neighbours, registers.", min: 0, max: 1, step: 1, value: 1, oninput: (value) => store.set({ until: value >= T().selection(store).kept ? null : value }) });
     const play = HS.el("button", { type: "button", class: "hs-button", onclick: () => (timer ? halt() : start()) }, "Play the choice");
@@ -299,7 +317,7 @@
       "section",
       { class: "hs-group" },
       HS.el("h3", {}, "Which patches remain"),
-      inputs.budget.element, presets, ...["alpha", "object_layer", "deep_layer"].map((key) => inputs[key].element), steps.element, play,
+      inputs.budget.element, presets, chooser.element, ...["alpha", "object_layer", "deep_layer"].map((key) => inputs[key].element), steps.element, play,
       HS.el("div", { class: "hs-count-row" }, count, reset), run, more,
     );
     let timer = 0;
@@ -357,6 +375,9 @@
         for (const name of ["object_layer", "deep_layer"]) inputs[name].bound(1, store.layers.length);
         inputs.head.bound(0, store.layer.tokens.headCount);
         for (const [setting, input] of Object.entries(inputs)) input.set(settings[setting]);
+        chooser.fill(offered());
+        chooser.set(settings.chooser);
+        inputs.alpha.element.hidden = settings.chooser !== T().OWN_RULE;
         if (store.look.head) T().wantHeads(store, settings.object_layer - 1, () => store.touch("head"));
         drawPresets(settings);
         const found = T().selection(store);
@@ -405,7 +426,8 @@
     const n = store.layer.tokens.score.length;
     const waiting = found.now === null && store.host.live;
     const note = found.now ? `Thin bar: the reader sees all ${n} patches. Thick bar: only the ${kept} that remain.` : waiting ? "Reading what remains …" : "What the reader says of this choice needs the live app.";
-    return { before: found.before, after: found.now || (waiting ? found.late : null), title: "Prediction from all patches, and from what remains", note };
+    const what = extra(store, "answers") || "prediction";
+    return { before: found.before, after: found.now || (waiting ? found.late : null), title: `${what[0].toUpperCase()}${what.slice(1)} from all patches, and from what remains`, note };
   }
 
   // --------------------------------------------------------------------------------------------------- attribution
@@ -422,17 +444,25 @@
 
   const reads = {
     options: [["layer", "this layer", "Attention that each patch receives in the layer on show"], ["deep", "deep layer", "Attention in the layer from which registers are chosen"]],
-    keys: [...T().SETTINGS, "keeps", "drops"],
+    keys: [...T().SETTINGS, "chooser", "keeps", "drops"],
     noun: (store, value) => `attention lies${value === "deep" ? " in the deep layer" : ""}`,
     map(store, value) {
       const index = value === "deep" ? T().settingsOf(store).deep_layer - 1 : store.look.layer;
       return { ...attentionHeat(store, index), title: `Attention, layer ${index + 1}`, ends: ends(store) };
     },
-    /** How much of the attribution the kept patches hold. */
-    more(store, pooled) {
-      const share = byKept(store, pooled);
+    /** How much of the attribution the kept patches hold, as a diagnostic. */
+    measures(store, pooled) {
+      const value = byKept(store, pooled);
       const { kept, role } = T().selection(store);
-      return Number.isFinite(share) ? ` The ${kept} kept patches hold ${HS.percent(share)} of it; as many at random would hold ${HS.percent(kept / role.length)}.` : "";
+      if (!Number.isFinite(value)) return [];
+      const chance = kept / role.length;
+      const words = value > 1.15 * chance ? "more than chance: what the answer rests on is kept" : value < 0.87 * chance ? "less than chance: what the answer rests on was thrown away" : "about as much as chance";
+      return [{
+        key: "kept_mass", name: "Attribution that is kept", value, unit: "share", level: "info",
+        hint: `As many patches at random would hold ${HS.percent(chance)}; this is ${words}.`,
+        formula: "Σ over the kept patches |a| ÷ Σ over all patches |a|; a: the attribution, summed inside each patch",
+        source: "ours, as `kept_mass` in explorer.diagnostics.selection",
+      }];
     },
   };
 
@@ -498,6 +528,8 @@
     reads,
     asJson,
     asCsv,
+    /** For the zip file: exactly the patches that are on show, where the visitor chose others than the run did. */
+    bundleCuts: (store) => (T().differs(store) ? [{ layer: "*", kind: "keep", pairs: T().selection(store).order.map((patch) => [patch, -1]) }] : []),
   });
 
   HS.roles = { ROLES, WRONG, attentionHeat, ends, reach: (store) => T().reach(store), paintRoles, paintLetter, times };

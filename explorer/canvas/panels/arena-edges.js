@@ -65,7 +65,7 @@
       const [, , hint] = METHODS[one.sees].find(([name]) => name === method);
       if (!explained) {
         verdict("");
-        note(`${hint}. The nodes stay where they are.`);
+        note(`${hint}${hint.endsWith("?") ? "" : "."} The nodes stay where they are.`);
         map.replaceChildren();
         return;
       }

@@ -27,7 +27,7 @@
     const { chart } = HS;
     const legend = HS.el("div", { class: "hs-legend" });
     const table = HS.el("table", { class: "hs-table" });
-    const board = chart.board(el, { label: "Score by number of nodes", height: (width) => Math.min(230, width * 0.66), base });
+    const board = chart.board(el, { label: "Score by number of nodes", height: (width) => Math.min(262, width * 0.76), base });
     const note = chart.note(el);
     el.append(legend, table);
 
@@ -43,12 +43,13 @@
       const own = mine(store);
       const all = [...listed.flatMap(pointsOf), ...own];
       const top = classes.length ? 1 : Math.max(0.1, ...all.map((point) => point.y)) * 1.05;
-      const p = chart.plot(width, height, { left: 38, top: 8, right: 8, bottom: 34 }, [15, 155], [0, top]);
-      const names = { id: "trained", near: "near", far: "far" };
+      const p = chart.plot(width, height, { left: 38, top: 40, right: 8, bottom: 34 }, [15, 155], [0, top]);
+      const names = { id: "", near: "near", far: "far" };
       Object.entries(names).forEach(([band, word], i) => {
         const [least, most] = bands[band];
-        chart.line(ctx, p.px(least), p.y + 3 + 4 * i, p.px(Math.min(155, most)), p.y + 3 + 4 * i, c.muted, 2.5);
-        chart.text(ctx, word, p.px(Math.min(150, most)) - 2, p.y + 12 + 9 * i, c.muted, "right", "middle");
+        const y = p.y - 30 + 11 * i;
+        chart.line(ctx, p.px(least), y, p.px(Math.min(155, most)), y, c.muted, 2.5);
+        chart.text(ctx, word, p.px(least) - 4, y, c.muted, "right", "middle");
       });
       chart.axisY(ctx, p, classes.length ? "right answers" : "mean error", c, { format: (v) => (classes.length ? HS.percent(v) : HS.show(v)) });
       chart.axisX(ctx, p, "nodes", c);
@@ -94,7 +95,7 @@
       const what = classes.length ? "Share of right answers" : "Mean error (lower is better)";
       note(
         listed.length
-          ? `${what} on the test graphs by number of nodes; solid: looks, dashed: reads the edges; the upright line is your graph. ${missing ? `${missing} networks are not trained here yet.` : ""}`
+          ? `${what} on the test graphs by number of nodes; solid: looks, dashed: reads the edges; bars above: sizes of the training, of the near and of the far test; the upright line is your graph. ${missing ? `${missing} networks are not trained here yet.` : ""}`
           : "No network of this question has trained weights here yet, so nothing can be measured. Your own rounds are drawn as you play.",
       );
     }

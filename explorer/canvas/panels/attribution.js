@@ -1,7 +1,8 @@
 /**
  * Where the model looks for its prediction (attribution), beside where its graph (or what else the layer holds) reads: two maps
  * over the picture, and the rank correlation between them. The server computes the attribution. An instrument of another kind
- * offers `reads {options: [[value, label, hint], …], noun, map(store, value) → {values, scale, title, ends}}`.
+ * offers `reads {options: [[value, label, hint], …], noun, map(store, value) → {values, scale, title, ends}, measures?(store, attribution per
+ * patch) → diagnostics}`.
  */
 (() => {
   "use strict";
@@ -32,6 +33,9 @@
     el.append(HS.el("div", { class: "hs-choice hs-ask" }, HS.el("span", { class: "hs-hint" }, "Speaks for"), label, run));
     const view = HS.chart.board(el, { label: "Attribution map and degree map", height: (width) => side(width) + TOP + BOTTOM, base, over, move, leave: () => store.setHover(null), press });
     const say = HS.chart.note(el);
+    const list = HS.el("ul", { class: "hs-measures" });
+    const opened = new Set();
+    el.append(list);
 
     const settle = (answer, keep) => {
       if (!state.waiting || state.waiting.request !== answer.request) return;
@@ -127,7 +131,15 @@
 
     // ---------------------------------------------------------------------------------------------------------- words
 
+    /** What the instrument measures of the attribution, with the formula on demand. */
+    function drawMeasures() {
+      const map = state.answers.get(key());
+      const rows = map && reads && reads.measures ? reads.measures(store, HS.maths.poolMap(map, map.shape, store.layer.grid)) : [];
+      list.replaceChildren(...rows.map((measure) => HS.measureRow(measure, opened)));
+    }
+
     function describe() {
+      drawMeasures();
       if (!store.host.live && !state.answers.has(key())) return say("Attributions are computed by a server. This is a replay without one; open the live version to compare them with the graph.");
       if (state.refused.has(key())) return say(state.refused.get(key()));
       if (busy()) return say("The server runs the model many times; this takes some seconds …");
@@ -138,8 +150,7 @@
       if (!Number.isFinite(rho)) return say(`One of the maps has the same value in all ${n} patches, so there is no rank correlation. Choose the other degree.`);
       const noun = reads ? reads.noun(store, state.degree) : "the graph reads";
       const words = Math.abs(rho) < 0.2 ? "the two maps have little to do with each other" : rho > 0 ? `${noun} where the evidence is` : `${noun} where the evidence is not`;
-      const more = reads && reads.more ? reads.more(store, HS.maths.poolMap(map, map.shape, store.layer.grid)) : "";
-      say(`Rank correlation (Spearman) ρ = ${rho.toFixed(2)}, n = ${n.toLocaleString("en")} patches: ${words}. ${METHODS.find(([name]) => name === state.method)[2]}.${more}`);
+      say(`Rank correlation (Spearman) ρ = ${rho.toFixed(2)}, n = ${n.toLocaleString("en")} patches: ${words}. ${METHODS.find(([name]) => name === state.method)[2]}.`);
     }
 
     function fillClasses() {

@@ -11,6 +11,7 @@
   const TOP = 20;
   const LEFT = 30;
   const CURVE = 120;
+  const MARGIN = 38; // beside the curve: room for "100 %"
   const AXIS = 30;
 
   function mount(el, store) {
@@ -52,7 +53,10 @@
       });
       const cut = TOP + k() * ROW;
       HS.chart.line(ctx, 0, cut, middle - 6, cut, c.ink, 1.5, [4, 3]);
-      HS.chart.text(ctx, `k = ${k()}`, middle - 8, cut + (k() ? -3 : 10), c.ink, "right", k() ? "bottom" : "middle");
+      Object.assign(ctx, { font: "600 11px system-ui, sans-serif", lineWidth: 4, lineJoin: "round", strokeStyle: c.paper, textAlign: "right", textBaseline: "middle" });
+      ctx.strokeText(`k = ${k()}`, middle - 8, cut + 8); // below the line the bars are shorter; a rim of paper where they are not
+      ctx.fillStyle = c.ink;
+      ctx.fillText(`k = ${k()}`, middle - 8, cut + 8);
     }
 
     function over(ctx, width, height, c) {
@@ -81,15 +85,15 @@
 
     // ---------------------------------------------------------------------------------------------- what k does
 
-    const curveX = (width, i, n) => LEFT + ((width - LEFT - 8) * i) / Math.max(1, n - 1);
+    const curveX = (width, i, n) => MARGIN + ((width - MARGIN - 8) * i) / Math.max(1, n - 1);
     function curveBase(ctx, width, height, c) {
       const found = known();
       if (!found) return HS.chart.text(ctx, "not measured for these settings", width / 2, CURVE / 2, c.muted, "center", "middle");
       const n = found.by_k.length;
       const y = (p) => 14 + (1 - p) * (CURVE - 20);
       for (const p of [0, 0.5, 1]) {
-        HS.chart.line(ctx, LEFT, y(p), width - 8, y(p), c.line, 1);
-        HS.chart.text(ctx, HS.percent(p), LEFT - 4, y(p), c.muted, "right", "middle");
+        HS.chart.line(ctx, MARGIN, y(p), width - 8, y(p), c.line, 1);
+        HS.chart.text(ctx, HS.percent(p), MARGIN - 4, y(p), c.muted, "right", "middle");
       }
       ctx.beginPath();
       found.by_k.forEach((p, i) => ctx[i ? "lineTo" : "moveTo"](curveX(width, i, n), y(p)));
@@ -103,13 +107,13 @@
         ctx.fill();
         if (i % 4 === 0) HS.chart.text(ctx, String(i), curveX(width, i, n), CURVE + 4, c.muted, "center", "top");
       });
-      HS.chart.text(ctx, "k, chosen hyperedges", (LEFT + width) / 2, CURVE + AXIS - 2, c.ink, "center", "bottom");
+      HS.chart.text(ctx, "k, chosen hyperedges", (MARGIN + width) / 2, CURVE + AXIS - 2, c.ink, "center", "bottom");
     }
     function curvePress(x) {
       const found = known();
       if (!found) return;
       const n = found.by_k.length;
-      const at = Math.round(((x - LEFT) / (curve.box.clientWidth - LEFT - 8)) * (n - 1));
+      const at = Math.round(((x - MARGIN) / (curve.box.clientWidth - MARGIN - 8)) * (n - 1));
       store.set({ k: Math.max(0, Math.min(n - 1, at)) });
     }
 

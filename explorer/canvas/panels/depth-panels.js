@@ -63,7 +63,7 @@
       DEPTHS.forEach((value, i) => chart.text(ctx, String(value), p.px(i + 1), bottom + 6, c.muted, "center", "top"));
       chart.line(ctx, p.x, bottom + 0.5, p.x + p.width, bottom + 0.5, c.muted);
       chart.text(ctx, "layers or steps", p.x + p.width / 2, bottom + 20, c.ink, "center", "top");
-      const chance = 1 / store.payload.controls.values.classes;
+      const chance = 1 / store.payload.extras.classes;
       chart.line(ctx, p.x, p.py(chance), p.x + p.width, p.py(chance), c.muted, 1, [3, 3]);
       for (const name of ["gcn", "dagnn"]) {
         const mine = races.filter((one) => one.kind === name).sort((a, b) => a.depth - b.depth);
@@ -119,49 +119,102 @@
 
   function mountGates(el, store) {
     const { chart } = HS;
-    const board = chart.board(el, { label: "Gates of every node and hop", height: (width) => Math.min(260, width * 0.8), base });
+    const box = HS.el("div", {});
+    el.append(box);
+    const board = chart.board(box, { label: "Gates of every node and hop; press a hop to close it", height: (width) => Math.min(260, width * 0.8), base, press, move: (x) => hopAt(x) });
+    const open = HS.el("button", { type: "button", class: "hs-button", "data-act": "open-gates", onclick: () => set([]) }, "Open all hops");
+    const only = HS.el("button", { type: "button", class: "hs-button", "data-act": "first-gates", title: "What a network of two layers would hear", onclick: () => set(all().filter((k) => k > 2)) }, "Hops 0 to 2 only");
+    const actions = HS.el("div", { class: "hs-actions" }, open, only);
+    el.append(actions);
     const note = chart.note(el);
+    const LEFT = 34;
+    let closed = new Set();
+    let of = null; // the network whose hops were closed
+
     const found = () => {
       const { learned } = deepNodes.sessionOf(store);
       return learned && learned.gate ? learned : null;
     };
+    const all = () => Array.from({ length: found().gate.shape[1] }, (_, k) => k);
+
+    function set(hops) {
+      closed = new Set(hops);
+      board.draw(true);
+      words();
+    }
+
+    function hopAt(x) {
+      const learned = found();
+      if (!learned) return null;
+      const hop = Math.floor((x - LEFT) / ((lastWidth - LEFT - 6) / learned.gate.shape[1]));
+      return hop >= 0 && hop < learned.gate.shape[1] ? hop : null;
+    }
+    let lastWidth = 300;
+
+    function press(x) {
+      const hop = hopAt(x);
+      if (hop === null) return;
+      if (closed.has(hop)) closed.delete(hop);
+      else closed.add(hop);
+      board.draw(true);
+      words();
+    }
+
+    /** Share of right answers on the test nodes when the closed hops say nothing. */
+    function accuracy(learned) {
+      const [nodes, hops] = learned.gate.shape;
+      const classes = learned.says.shape[2];
+      let [right, asked] = [0, 0];
+      for (let node = 0; node < nodes; node++) {
+        if (!learned.asked[node]) continue;
+        const sum = new Float64Array(classes);
+        for (let k = 0; k < hops; k++) if (!closed.has(k)) for (let c = 0; c < classes; c++) sum[c] += learned.gate[node * hops + k] * learned.says[(node * hops + k) * classes + c];
+        asked++;
+        if (sum.indexOf(Math.max(...sum)) === store.layer.classes[node]) right++;
+      }
+      return right / Math.max(1, asked);
+    }
 
     function base(ctx, width, height, c) {
+      lastWidth = width;
       const learned = found();
       if (!learned) return;
       const [nodes, hops] = learned.gate.shape;
-      const [left, top] = [34, 6];
-      const [w, h] = [(width - left - 6) / hops, (height - 40) / nodes];
+      const top = 6;
+      const [w, h] = [(width - LEFT - 6) / hops, (height - 40) / nodes];
       const order = Array.from({ length: nodes }, (_, i) => i).sort((a, b) => store.layer.classes[a] - store.layer.classes[b] || a - b);
       order.forEach((node, row) => {
         for (let k = 0; k < hops; k++) {
-          ctx.fillStyle = HS.ramp("viridis", learned.gate[node * hops + k]);
-          ctx.fillRect(left + k * w, top + row * h, w - 0.4, h + 0.4);
+          ctx.fillStyle = closed.has(k) ? c.line : HS.ramp("viridis", learned.gate[node * hops + k]);
+          ctx.fillRect(LEFT + k * w, top + row * h, w - 0.4, h + 0.4);
         }
       });
       chart.upright(ctx, `${nodes} nodes, by class`, 8, top + (height - 40) / 2, c.muted);
-      for (let k = 0; k < hops; k += hops > 12 ? 4 : 1) chart.text(ctx, String(k), left + (k + 0.5) * w, height - 32, c.muted, "center", "top");
-      chart.text(ctx, "hop", left + (hops * w) / 2, height - 16, c.ink, "center", "top");
+      for (let k = 0; k < hops; k += hops > 12 ? 4 : 1) chart.text(ctx, String(k), LEFT + (k + 0.5) * w, height - 32, c.muted, "center", "top");
+      chart.text(ctx, "hop (press to close)", LEFT + (hops * w) / 2, height - 16, c.ink, "center", "top");
     }
 
     function words() {
       const learned = found();
+      box.hidden = actions.hidden = !learned;
       if (!learned) {
-        note("Train a DAGNN in the tab “Race”: its gates appear here.");
+        note("Train a DAGNN in the tab “Race”: its gates appear here, and you can close hops and see what that costs.");
         return;
       }
+      open.disabled = !closed.size;
       const values = Array.from(learned.gate);
       const mean = values.reduce((a, b) => a + b, 0) / values.length;
       const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
       const best = learned.alone.indexOf(Math.max(...learned.alone));
-      note(`Gates from 0 (dark) to 1 (light): mean ${mean.toFixed(2)}, spread ${spread.toFixed(2)}. Hop ${best} alone is right for ${HS.percent(learned.alone[best])}, all together for ${HS.percent(learned.test)}.`);
+      const edited = closed.size ? ` With ${HS.plural(closed.size, "hop")} closed by you (grey): ${HS.percent(accuracy(learned))}.` : "";
+      note(`Gates from 0 (dark) to 1 (light): mean ${mean.toFixed(2)}, spread ${spread.toFixed(2)}. Hop ${best} alone is right for ${HS.percent(learned.alone[best])}, all together for ${HS.percent(learned.test)}.${edited}`);
     }
 
-    words();
     return {
       draw(changed) {
-        board.draw(["payload", "depths", "theme"].some((key) => changed.has(key)));
+        if (found() !== of) [of, closed] = [found(), new Set()];
         if (["payload", "depths"].some((key) => changed.has(key))) words();
+        board.draw(["payload", "depths", "theme"].some((key) => changed.has(key)));
       },
       resize: () => board.resize(),
       destroy() {},

@@ -3,23 +3,26 @@
 (() => {
   "use strict";
 
-  const STARTS = { random: "random", ghn3_micro: "GHN-3", logah_micro: "LoGAH" };
+  const STARTS = { random: "random", matched: "random, sizes of LoGAH's", ghn3_micro: "GHN-3", logah_micro: "LoGAH" };
 
   function race(el, store) {
     let laps = [];
+    let alone = null; // the newest answer of the long training
     let what = "accuracy";
     HS.chart.choice(el, "Show", [["accuracy", "Right answers"], ["loss", "Loss"]], what, (value) => ((what = value), chart.draw()));
     const chart = HS.weights.lineChart(el, {
-      label: "Right answers of the three starts during 100 steps",
+      label: "Right answers of the four starts during 100 steps",
       read() {
         const rows = what === "loss" ? laps.filter((lap) => lap.step) : laps;
         const series = Object.entries(STARTS).map(([name, title], i) => ({ name: title, colour: i, x: rows.map((lap) => lap.step), y: rows.map((lap) => lap[what][name]), points: "circle" }));
+        if (alone && what === "accuracy") series.push({ name: `random, after ${alone.step} steps`, colour: 4, x: [0, 100], y: [alone.accuracy, alone.accuracy], dash: [6, 4] });
         return { series, x: [0, 100], y: what === "accuracy" ? [0, 1] : HS.weights.rangeOf(series.map((one) => one.y), { floor: 0 }), xLabel: "step", yLabel: what === "accuracy" ? "right answers" : "loss (nats)", formatY: what === "accuracy" ? HS.percent : HS.show };
       },
       words: () => told(),
     });
-    const button = HS.weights.streamButton(store, { name: "race", start: "Train 100 steps, three starts", begin: () => ((laps = []), {}), frame: (lap) => (laps.push(lap), chart.draw(), button.draw()), ended: () => chart.draw() });
-    HS.weights.bar(el, button.element);
+    const button = HS.weights.streamButton(store, { name: "race", start: "Train 100 steps, four starts", begin: () => ((laps = []), {}), frame: (lap) => (laps.push(lap), chart.draw(), button.draw()), ended: () => (chart.draw(), long.draw()) });
+    const long = HS.weights.streamButton(store, { name: "scratch", start: "Train from scratch, 500 steps", begin: () => ((alone = null), {}), frame: (lap) => ((alone = lap), chart.draw(), long.draw()), ended: () => (chart.draw(), button.draw()) });
+    HS.weights.bar(el, button.element, long.element);
 
     function told() {
       const task = "Handwritten digits, 16 × 16, the same batches of 64 in the same order; SGD 0.02, momentum 0.9.";
@@ -30,9 +33,10 @@
 
     return {
       draw(changed) {
-        if (changed.has("payload")) laps = [];
+        if (changed.has("payload")) [laps, alone] = [[], null];
         chart.draw(HS.chart.touched(changed, "theme"));
         button.draw();
+        long.draw();
       },
       resize: () => chart.resize(),
       destroy() {

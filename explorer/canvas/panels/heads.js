@@ -13,6 +13,7 @@
 
   function mount(el, store) {
     const state = { answers: new Map(), asked: new Set() };
+    const questions = HS.weights.questions(store);
     const layer = () => store.look.layer;
     const key = () => `${store.payload.run} ${store.layer.name}`;
     const view = HS.chart.board(el, { label: "The map of one hyperedge, of all heads together and of each alone", height: (width) => rows() * (side(width) + WORDS + GAP) + 22, base, over, move, leave: () => store.setHover(null), press });
@@ -28,14 +29,18 @@
 
     const edge = () => HS.edges.mainEdge(store);
 
-    async function ask() {
+    function ask() {
       if (state.asked.has(key())) return;
       const asked = key();
-      state.asked.add(asked);
-      const answer = await store.lookup({ question: "heads", layer: store.layer.name });
-      if (answer && answer.values) state.answers.set(asked, answer.values);
-      view.draw(true);
-      describe();
+      const tell = () => {
+        view.draw(true);
+        describe();
+      };
+      const failed = () => {
+        state.asked.delete(asked);
+        tell();
+      };
+      if (questions.ask("heads", { layer: store.layer.name }, ({ values }) => (state.answers.set(asked, values), tell()), failed)) state.asked.add(asked);
     }
 
     function base(ctx, width, height, c) {

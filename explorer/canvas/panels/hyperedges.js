@@ -18,9 +18,12 @@
       const rest = uniform ? ` ${uniform === d.active ? "All" : uniform} of them ${uniform === 1 ? "is" : "are"} uniform: ${uniform === 1 ? "it joins" : "they join"} all patches alike.` : "";
       const order = store.look.sort === "load" ? "most loaded first" : "as numbered";
       const known = (store.payload.extras.worth || {})[store.layer.name];
-      const worth = known && !HS.hyper.differs(store, store.layer) ? "p: patches in which it lives; ±: points that the first class gains without it. " : "";
+      const own = !HS.hyper.differs(store, store.layer);
+      const worth = known && own ? "p: patches in which it lives; ±: points that the first class gains without it. " : "";
+      const message = own && store.layer.measures.find(({ key, value }) => key === "message_contrast" && value !== null);
+      const gamma = `γ: how much of what it sends differs from patch to patch (0: all are told the same)${message ? `; of the whole message of this layer: γ ${message.value.toFixed(2)}` : ""}. `;
       scale.hidden = store.look.style === "mass";
-      say(`${HS.plural(d.active, "hyperedge")}, ${order}. The first number names it; × says how much of the patches it carries, in units of the average.${rest} ${worth}Click one to keep it on the picture.`);
+      say(`${HS.plural(d.active, "hyperedge")}, ${order}. The first number names it; × says how much of the patches it carries, in units of the average.${rest} ${worth}${gamma}Click one to keep it on the picture.`);
     }
 
     return {

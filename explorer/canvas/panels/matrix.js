@@ -6,6 +6,7 @@
   "use strict";
 
   const MARGIN = { left: 36, top: 36, right: 4, bottom: 4 };
+  const WORDS_EVERY = 60; // milliseconds; the drawing follows the pointer at every frame
   const SNAP = 5; // pixels within which the pointer finds an edge when cells are smaller than that
   const grouped = new WeakMap(); // Graph → communities
 
@@ -73,6 +74,7 @@
       key,
     });
     const say = HS.chart.note(el);
+    const words = HS.atMostEvery(WORDS_EVERY, describe);
     const graph = () => store.graph(store.look.layer);
     const frame = () => {
       const width = view.width();
@@ -198,7 +200,7 @@
       state.cell = cell;
       store.setHover(cell && { layer: store.look.layer, patch: cell[0], side: "target" });
       view.draw(false);
-      describe();
+      words();
       return cell && cell[0] * 65536 + cell[1];
     }
 
@@ -231,7 +233,7 @@
 
     function summary(g) {
       const finer = g.n > view.width() ? " One dot may stand for several edges." : store.layer.share ? " The stronger the shade, the more channels the edge won." : "";
-      return `${HS.plural(g.m, "edge")} among ${(g.n * g.keys).toLocaleString("en")} pairs (${HS.percent(g.m / (g.n * g.keys))}).${finer}`;
+      return `${HS.plural(g.m, "edge")} among ${HS.plural(g.n * g.keys, "pair")} (${HS.percent(g.m / (g.n * g.keys))}).${finer}`;
     }
 
     function draw(changed) {
@@ -239,10 +241,16 @@
       if (stale) arrange();
       if (state.cell && (!store.hover || store.hover.patch !== state.cell[0])) state.cell = null;
       view.draw(stale);
-      describe();
+      if (HS.chart.onlyHover(changed)) words();
+      else words.now();
     }
 
-    return { draw, resize: () => view.resize(), destroy: () => el.replaceChildren() };
+    function destroy() {
+      words.stop();
+      el.replaceChildren();
+    }
+
+    return { draw, resize: () => view.resize(), destroy };
   }
 
   const HELP = {

@@ -14,7 +14,7 @@
   const ROW = 15;
 
   function mount(el, store) {
-    const state = { matrix: null, sets: null, kept: null, over: null, rows: [] };
+    const state = { matrix: null, sets: null, kept: null, over: null, rows: [], outside: 0 };
     const layer = () => store.look.layer;
     const upper = HS.chart.board(el, { label: "Fuzzy Jaccard index of every two hyperedges, and the patches of one combination", height: (width) => side(width) + 44, base: matrixBase, over: matrixOver, move: matrixMove, leave, press: matrixPress });
     const lower = HS.chart.board(el, { label: "How many patches are in each combination of hyperedges", height: () => 20 + BARS + ROW * rowsOf().length + 4, base: setsBase, over: setsOver, move: setsMove, leave, press: setsPress });
@@ -67,7 +67,7 @@
       ctx.clip();
       darken(ctx, frame, shown ? shown.patches : hovered !== null ? HS.hyper.massSet(HS.hyper.of(store, layer()), hovered) : null);
       ctx.restore();
-      const words = shown ? `${HS.plural(shown.patches.length, "patch", "patches")} in ${shown.edges.length ? shown.edges.map(HS.edges.name).join(" and ") : "none"}` : hovered !== null ? `half of ${HS.edges.name(hovered)}` : "";
+      const words = shown ? `${HS.plural(shown.patches.length, "patch", "patches")} in ${shown.edges.map(HS.edges.name).join(" and ")}` : hovered !== null ? `half of ${HS.edges.name(hovered)}` : "";
       HS.chart.text(ctx, words, frame.x, 10, c.ink, "left", "bottom");
       const focus = store.focus(layer());
       if (focus !== null) HS.minimap.mark(ctx, frame, store.layer.grid, focus);
@@ -103,7 +103,7 @@
 
     // ----------------------------------------------------------------------------------------------------------- sets
 
-    /** Combinations of 50 % sets, most patches first: [{edges, patches}]; patches outside of all sets are one of them. */
+    /** Combinations of 50 % sets, most patches first: [{edges, patches}]; patches outside of all sets are only counted (state.outside). */
     function combinations() {
       const d = HS.hyper.of(store, layer());
       const found = new Map();
@@ -114,6 +114,8 @@
         if (!found.has(key)) found.set(key, { edges, patches: [] });
         found.get(key).patches.push(patch);
       });
+      state.outside = found.has("") ? found.get("").patches.length : 0;
+      found.delete("");
       return [...found.values()].sort((a, b) => b.patches.length - a.patches.length).slice(0, MOST_BARS);
     }
 
@@ -209,7 +211,7 @@
         return say(a === b ? `Hyperedge ${HS.edges.name(a)} with itself.` : `Hyperedges ${HS.edges.name(a)} and ${HS.edges.name(b)}: fuzzy Jaccard ${HS.show(value)} (Σ min ÷ Σ max of their weights; 1 = the same, 0 = no common patch).`);
       }
       const rest = d.active > state.rows.length ? ` The ${state.rows.length} most loaded of ${d.active}.` : "";
-      say(`Above: how much two hyperedges overlap. Below: patches by the hyperedges whose strongest half (50 % set) they are in; click a bar to keep its patches lit.${rest}`);
+      say(`Above: how much two hyperedges overlap. Below: patches by the hyperedges whose strongest half (50 % set) they are in; click a bar to keep its patches lit. ${HS.plural(state.outside, "patch is", "patches are")} in none.${rest}`);
     }
 
     return {

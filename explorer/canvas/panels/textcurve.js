@@ -72,6 +72,96 @@
 
   HS.panel({ name: "radius-curve", title: "Radius", kind: "textdisk", available: (store) => Boolean(store.payload.extras.curve), mount: mountCurve });
 
+  // ------------------------------------------------------------------------------------------------- neighbours that merge
+
+  const [WITHIN, ACROSS] = ["#0072B2", "#D55E00"];
+  const SWEEP_SECONDS = 5;
+
+  /** Distances inside of a class and between classes at the present radius, and a sweep that makes the radius grow. */
+  function mountMerging(el, store) {
+    const button = HS.el("button", { type: "button", class: "hs-button", onclick: toggle });
+    el.append(HS.el("div", { class: "hs-actions" }, button));
+    const view = HS.chart.board(el, { label: "Distances inside of a class and between classes", height: () => 210, base });
+    const say = HS.chart.note(el);
+    const found = () => HS.textPoints.merged(store, store.look.layer);
+    let sweep = 0;
+
+    function toggle() {
+      if (sweep) return stop();
+      const { radius } = store.payload.extras.merging[store.layer.name];
+      const [low, high] = [Math.log(radius[0]), Math.log(radius[radius.length - 1])];
+      store.set({ textLines: "nearest", textParts: [] });
+      if (HS.calm()) return store.set({ textRadius: radius[radius.length - 1] });
+      const begun = performance.now();
+      const go = (now) => {
+        const t = Math.min(1, (now - begun) / (1000 * SWEEP_SECONDS));
+        store.set({ textRadius: Number(Math.exp(low + (high - low) * t).toPrecision(4)) });
+        sweep = t < 1 ? requestAnimationFrame(go) : 0;
+        if (!sweep) draw();
+      };
+      sweep = requestAnimationFrame(go);
+      draw();
+    }
+
+    function stop() {
+      cancelAnimationFrame(sweep);
+      sweep = 0;
+      draw();
+    }
+
+    function base(ctx, width, height, c) {
+      const merging = found();
+      if (!merging) return;
+      const bins = merging.within.shape[1];
+      const part = (name) => merging[name].subarray(merging.at * bins, (merging.at + 1) * bins);
+      const top = Math.max(0.02, ...merging.within, ...merging.across);
+      const p = HS.chart.plot(width, height, { left: 12, right: 12, top: 18, bottom: 38 }, [0.3, 1.7], [0, top]);
+      HS.chart.axisX(ctx, p, "distance / mean distance", c, { wanted: 5, format: (v) => v.toFixed(1) });
+      for (const [name, colour] of [["within", WITHIN], ["across", ACROSS]]) {
+        const hist = { start: 0, width: 2 / bins, counts: Array.from(part(name)) };
+        ctx.save();
+        ctx.beginPath();
+        ctx.rect(p.x, 0, p.width, height);
+        ctx.clip();
+        ctx.globalAlpha = 0.3;
+        HS.chart.bars(ctx, p, hist, colour);
+        ctx.globalAlpha = 1;
+        HS.chart.steps(ctx, p, hist, colour, (n) => n, name === "across" ? [5, 3] : []);
+        ctx.restore();
+      }
+      HS.chart.text(ctx, "inside of a class", p.x + 2, 4, c.ink, "left", "top");
+      HS.chart.line(ctx, p.x + 92, 10, p.x + 116, 10, WITHIN, 2);
+      HS.chart.text(ctx, "between", p.x + 132, 4, c.ink, "left", "top");
+      HS.chart.line(ctx, p.x + 182, 10, p.x + 206, 10, ACROSS, 2, [5, 3]);
+    }
+
+    function words() {
+      const merging = found();
+      if (!merging) return "The parts are scaled unevenly; put them back to see how neighbourhoods merge with the radius.";
+      const { at, radius, hub, alike, overlap } = merging;
+      const kin = alike[at] === null ? "" : ` ${HS.percent(alike[at])} of the five nearest nodes are of the node’s own class.`;
+      return `At a mean radius of ${HS.show(radius[at])} one node is among the five nearest of ${HS.percent(hub[at])} of all others.${kin} The two distributions have ${HS.percent(overlap[at])} in common: at 100 % distance no longer tells classes apart.`;
+    }
+
+    function draw(changed) {
+      if (HS.chart.onlyHover(changed)) return;
+      button.textContent = sweep ? "Stop" : "Let the radius grow";
+      say(words());
+      view.draw(HS.chart.touched(changed, "layer", "textRadius", "textParts"));
+    }
+
+    return {
+      draw,
+      resize: () => view.resize(),
+      destroy() {
+        cancelAnimationFrame(sweep);
+        el.replaceChildren();
+      },
+    };
+  }
+
+  HS.panel({ name: "merging", title: "Merging", kind: "textdisk", available: (store) => Boolean(store.payload.extras.merging), mount: mountMerging });
+
   // -------------------------------------------------------------------------------------------------------- the blocks
 
   const kept = new WeakMap(); // payload → frames of a training

@@ -41,12 +41,13 @@
 
     function fromCard(table) {
       const budgets = Object.keys(table).filter((key) => key !== "all").map(Number).sort((a, b) => a - b);
-      const column = (name) => budgets.map((budget) => (table[budget][name] || {}).agreement ?? NaN);
+      const column = (name) => [...budgets.map((budget) => (table[budget][name] || {}).agreement ?? NaN), 1]; // all patches give the answer itself
       const names = [["hiprune, alpha 0.5", "HiPrune"], ...OTHERS.map((name) => [name, name])];
-      const found = names.map(([key, name]) => ({ name, xs: budgets, ys: column(key) })).filter(({ ys }) => ys.some(Number.isFinite));
+      const xs = [...budgets, n()];
+      const found = names.map(([key, name]) => ({ name, xs, ys: column(key) })).filter(({ ys }) => ys.slice(0, -1).some(Number.isFinite));
       const mean = column("random");
-      const spread = budgets.map((budget) => 2 * table[budget].random.agreement_deviation);
-      return { found, random: { xs: budgets, mean, low: mean.map((m, i) => Math.max(0, m - spread[i])), high: mean.map((m, i) => Math.min(1, m + spread[i])) }, what: "answers that stay the same" };
+      const spread = [...budgets.map((budget) => 2 * table[budget].random.agreement_deviation), 0];
+      return { found, random: { xs, mean, low: mean.map((m, i) => Math.max(0, m - spread[i])), high: mean.map((m, i) => Math.min(1, m + spread[i])) }, what: "answers that stay the same" };
     }
 
     function base(ctx, width, height, c) {
@@ -106,6 +107,7 @@
     }
 
     function describe() {
+      if (!answers() && HS.tokens.isRead(store)) return say("Drag to change the budget: the answer follows. Curves over all budgets are not drawn, because each point would be a run of the language model.");
       if (!answers()) return say("This encoder has no reader here, so only what is kept can be shown. Drag to change the budget.");
       const { found, random } = lines();
       const at = state.over ?? HS.tokens.settingsOf(store).budget;
@@ -121,7 +123,7 @@
       if (HS.chart.onlyHover(changed)) return;
       choice.allow("test pictures", Boolean(measured()), "Measured when the network is trained; this one is not yet");
       head.hidden = !read();
-      view.draw(HS.chart.touched(changed, ...HS.tokens.SETTINGS.filter((name) => name !== "budget")));
+      view.draw(HS.chart.touched(changed, "chooser", ...HS.tokens.SETTINGS.filter((name) => name !== "budget")));
       if (HS.chart.touched(changed)) view.resize();
       if (answers()) legend([...lines().found.map(({ name }) => [style(name), name]), [{ colour: "#808080", dash: [3, 3], band: true }, "random"]]);
       view.canvas.setAttribute("aria-valuenow", HS.tokens.settingsOf(store).budget);

@@ -12,6 +12,9 @@
   function mount(el, store) {
     const rows = new Map(); // "run layer patch" → attention of that patch, or a promise
     let timer = 0;
+    const rollouts = () => store.payload.extras.tokens.rollouts || [];
+    const heads = HS.chart.choice(el, "Heads", [["mean", "mean", "Rollout follows the mean of the heads, as published"], ["max", "strongest", "Of every pair the head that attends most"], ["min", "weakest", "Only what all heads attend to"]], store.look.fusion, (fusion) => store.set({ fusion }));
+    const discard = HS.chart.choice(el, "Smallest", [["keep", "kept"], ["drop", "90 % dropped", "In every layer the smallest 90 % of the attention count as 0: a common addition, not the paper’s"]], store.look.discard ? "drop" : "keep", (value) => store.set({ discard: value === "drop" }));
     const view = HS.chart.board(el, { label: "Rollout, class token and deep layer; and what the chosen patch looks at in every layer", height: (width) => half(width) + WORDS + 26 + (layersShown() ? 22 + lines() * (small(width) + WORDS) : 0), base, over, move, press, leave: () => store.setHover(null) });
     const say = HS.chart.note(el);
 
@@ -28,7 +31,8 @@
       return values.map((v) => (v > 0 ? Math.max(-30, Math.log2((v * values.length) / sum)) : -30));
     };
     const upper = () => {
-      const { rollout, classRow } = store.payload.extras.tokens;
+      const { classRow } = store.payload.extras.tokens;
+      const rollout = HS.tokens.rollout(store);
       return [["rollout", rollout && lift(rollout)], ["class token", classRow && lift(classRow)], [`layer ${deep() + 1}, received`, HS.tokens.lift(store, deep())]];
     };
     const upperFrame = (width, i) => HS.minimap.fit({ x: i * (half(width) + GAP), y: WORDS, width: half(width), height: half(width) }, store.layer.grid);
@@ -108,7 +112,10 @@
       draw(changed) {
         want();
         if (HS.chart.touched(changed, "layer", "pins") || (before === null) !== (focus() === null)) view.resize();
-        view.draw(HS.chart.touched(changed, "layer", "pins", "deep_layer") || before !== focus());
+        heads.set(store.look.fusion);
+        discard.set(store.look.discard ? "drop" : "keep");
+        for (const value of ["mean", "max", "min"]) heads.allow(value, rollouts().length > 0, "Rollout needs layers in which every patch sees every other");
+        view.draw(HS.chart.touched(changed, "layer", "pins", "deep_layer", "fusion", "discard") || before !== focus());
         before = focus();
         say("Rollout multiplies the attention of all layers, half of it staying in place, and follows the answer down to the patches (Abnar, Zuidema 2020). All maps: times the even share, on one scale. Point at or pin a patch to see what it looks at itself, layer by layer.");
       },

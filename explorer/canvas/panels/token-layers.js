@@ -133,7 +133,7 @@
       const [i, j] = state.over ? [state.over.i, state.over.j] : [first - 1, second - 1];
       const value = rho[i][j];
       const words = !Number.isFinite(value) ? "one of them attends to all patches alike" : value > 0.7 ? "they attend to the same patches" : value > 0.3 ? "they agree in part" : value > -0.3 ? "they have little to do with each other" : "what one attends to the other avoids";
-      say(`Layers ${i + 1} and ${j + 1}: rank correlation ρ = ${HS.show(value)} over ${store.layer.tokens.score.length} patches: ${words}. Below: layers that order the patches alike lie close. A click looks at a layer, with Shift it becomes the object layer.`);
+      say(`Layers ${i + 1} and ${j + 1}: rank correlation ρ = ${HS.show(value)} over ${store.layer.tokens.score.length} patches: ${words}. Below: layers that order the patches alike lie close (classical scaling of 1 − ρ: it shows the distances as they are, while t-SNE would place so few points by chance). A click looks at a layer, with Shift it becomes the object layer.`);
     }
 
     return {

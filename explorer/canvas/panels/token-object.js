@@ -7,18 +7,35 @@
   "use strict";
 
   const MARGIN = { left: 40, right: 62, top: 20, bottom: 36 };
+  // HiPrune, table 1: IoU of the top 10 % of the tokens with COCO masks in the first and the last layer, over that in layer L/2.
+  const PUBLISHED = [["CLIP-L", 0.58, 0.8], ["CLIP-B", 0.34, 0.79], ["SigLIP", 0.57, 0.66], ["SigLIP 2", 0.62, 0.64], ["DeiT", 0.27, 0.59], ["V-JEPA 2", 0.82, 0.26]];
 
   function mount(el, store) {
     const pick = HS.el("select", { "aria-label": "Segment that counts as the object", onchange: () => store.set({ object: Number(pick.value) }) });
     const pinned = HS.el("button", { type: "button", class: "hs-button", onclick: byPin }, "The one under the pin");
+    const state = { scale: "raw" };
     el.append(HS.el("div", { class: "hs-choice hs-ask" }, HS.el("span", { class: "hs-hint" }, "Object"), pick, pinned));
+    HS.chart.choice(el, "Shown", [["raw", "as it is"], ["relative", "over layer L/2", "Divided by the value of the middle layer, as the paper prints it"]], state.scale, (scale) => {
+      state.scale = scale;
+      view.draw(true);
+      describe();
+    });
     const view = HS.chart.board(el, { label: "How well the attention of each layer finds the object", height: (width) => 210 + small(width) + 22, base, over, move, press, leave: () => store.setHover(null) });
     const say = HS.chart.note(el);
 
     const small = (width) => Math.min(150, Math.floor(width / 2 - 6));
     const segments = () => store.payload.segments;
     const count = () => store.layers.length;
-    const plot = (width) => HS.chart.plot(width, 210, MARGIN, [1, count()], [0, 1]);
+    const middle = () => Math.max(1, Math.round(count() / 2));
+    const relative = () => state.scale === "relative";
+    const plot = (width) => HS.chart.plot(width, 210, MARGIN, [1, count()], [0, relative() ? top() : 1]);
+
+    /** Divided by the value of the middle layer, where that is above 0. */
+    const scaled = (values) => (relative() && values[middle() - 1] > 0 ? values.map((v) => v / values[middle() - 1]) : values);
+    const top = () => {
+      const rows = found();
+      return rows && rows[0] ? Math.max(1.25, ...scaled(rows.map((r) => r.iou))) : 1.25;
+    };
     const inside = () => HS.tokens.objectMask(store);
     const frame = (width) => HS.minimap.fit({ x: 0, y: 228, width: small(width), height: small(width) }, store.layer.grid);
 
@@ -34,13 +51,29 @@
       HS.chart.axisX(ctx, p, "layer", c, { wanted: Math.min(8, count()) });
       if (!rows || !rows[0]) return HS.chart.text(ctx, "no object to compare with", p.x + p.width / 2, p.y + p.height / 2, c.muted, "center", "middle");
       const layers = rows.map((_, i) => i + 1);
-      const [iou, auc] = [rows.map((r) => r.iou), rows.map((r) => r.auc)];
+      const raw = rows.map((r) => r.iou);
+      const [iou, auc] = [scaled(raw), rows.map((r) => r.auc)];
+      drawGuide(ctx, p, relative() ? 1 : raw[middle() - 1], c);
+      if (relative()) {
+        HS.chart.line(ctx, p.x, p.py(1), p.x + p.width, p.py(1), c.line, 1);
+        HS.curves.line(ctx, p, layers, iou, HS.curves.STYLES[0]);
+        HS.curves.names(ctx, p, [[iou[count() - 1], "IoU", HS.curves.STYLES[0].colour], [PUBLISHED[0][2], "CLIP-L", c.muted]]);
+        return drawSmall(ctx, width, c);
+      }
       HS.chart.line(ctx, p.x, p.py(0.5), p.x + p.width, p.py(0.5), HS.curves.STYLES[1].colour, 1, [2, 3]);
       HS.chart.line(ctx, p.x, p.py(rows[0].chance), p.x + p.width, p.py(rows[0].chance), HS.curves.STYLES[0].colour, 1, [2, 3]);
       HS.curves.line(ctx, p, layers, iou, HS.curves.STYLES[0]);
       HS.curves.line(ctx, p, layers, auc, HS.curves.STYLES[1]);
       HS.curves.names(ctx, p, [[iou[count() - 1], "IoU", HS.curves.STYLES[0].colour], [auc[count() - 1], "AUC", HS.curves.STYLES[1].colour]]);
       drawSmall(ctx, width, c);
+    }
+
+    /** CLIP's published shape, dotted, through our value in the middle layer: three points are all that the paper prints. */
+    function drawGuide(ctx, p, at, c) {
+      if (count() < 3 || !(at > 0)) return;
+      const [, first, last] = PUBLISHED[0];
+      const points = [[1, first], [middle(), 1], [count(), last]];
+      HS.curves.line(ctx, p, points.map(([x]) => x), points.map(([, y]) => y * at), { colour: c.muted, dash: [1, 4], mark: "dot" });
     }
 
     function drawSmall(ctx, width, c) {
@@ -113,7 +146,15 @@
       const best = rows.reduce((a, row, i) => (row.iou > rows[a].iou ? i : a), 0);
       const source = segments().truth ? "The segment was annotated by people." : "Segments were found by k-means on colours, not annotated: judge with care.";
       const here = rows[store.look.layer];
-      say(`Layer ${store.look.layer + 1}: its most attended tenth overlaps the object by ${HS.percent(here.iou)} (chance ${HS.percent(here.chance)}, at most ${HS.percent(here.most)} with these sizes), AUC ${HS.show(here.auc)} (chance 0.5). Most of all does layer ${best + 1}. ${source}`);
+      say(`Layer ${store.look.layer + 1}: its most attended tenth overlaps the object by ${HS.percent(here.iou)} (chance ${HS.percent(here.chance)}, at most ${HS.percent(here.most)} with these sizes), AUC ${HS.show(here.auc)} (chance 0.5). Most of all does layer ${best + 1}. ${relative() ? ratios(rows) : "Dotted: the shape that the paper prints for CLIP-L, laid through our layer L/2."} ${source}`);
+    }
+
+    /** "Layer 1 / L over layer 4: 0.7 / 0.9; published: CLIP-L 0.58 / 0.80, …". */
+    function ratios(rows) {
+      const iou = rows.map((r) => r.iou);
+      const at = iou[middle() - 1];
+      const own = at > 0 ? `${(iou[0] / at).toFixed(2)} / ${(iou[count() - 1] / at).toFixed(2)}` : "undefined, because layer L/2 finds nothing of it";
+      return `First / last layer over layer ${middle()}: ${own} in this one picture; means over COCO that the paper prints: ${PUBLISHED.map(([name, a, b]) => `${name} ${a.toFixed(2)} / ${b.toFixed(2)}`).join(", ")}.`;
     }
 
     return {

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer import runtime
+from explorer.exhibits.graph_structure import own_eyes
 from models import zoo
 from models.graph_structure.dht import HyperDrop
 from models.graph_structure.encodings import LARGEST_DEGREE, encode
@@ -47,7 +48,7 @@ class Contestant:
 
 _READERS = {
     "gin": ("GIN", "degrees"),
-    "gin_laplacian": ("GIN + eigenvectors", "degrees and 16 Laplacian eigenvectors"),
+    "gin_laplacian": ("GIN + spectrum", "degrees and 16 Laplacian eigenvectors"),
     "gat_signnet": ("GAT + SignNet", "degrees and eigenvectors without their signs"),
     "gcn": ("GCN", "degrees"),
     "gat": ("GAT", "degrees"),
@@ -78,6 +79,19 @@ def contestants(task: str) -> list[Contestant]:
                 found.append(Contestant(name, label, "drawing", what, pen, layout))
             else:
                 found.append(Contestant(name, *_READERS[key][:1], "adjacency", _READERS[key][1]))
+    if own_eyes.named():
+        what = f"the drawing, through {own_eyes.short(own_eyes.named())}; only a readout is fitted here"
+        found.append(Contestant(own_eyes.NAME, "Your model", "drawing", what))
+    return found
+
+
+def network(name: str, task: str) -> nn.Module:
+    """A network by its name in the arena. Raises ValueError where the visitor's own has no readout for the task yet."""
+    if name != own_eyes.NAME:
+        return runtime.model(name).model
+    found = own_eyes.fitted(task)
+    if found is None:
+        raise ValueError("your model has no readout for this question yet; fit one in the tab “Your model”")
     return found
 
 
@@ -99,7 +113,8 @@ def drawings(graph: AbstractGraph, places: Tensor) -> dict[bool, GraphDrawing]:
 
 def looked(task: str, seen: Mapping[bool, GraphDrawing]) -> dict[str, list[float]]:
     """What the networks say that look at the drawing on show (even pen: True, paper pen: False)."""
-    mine = [one for one in contestants(task) if one.sees == "drawing" and one.layout is None]
+    ready = (one for one in contestants(task) if one.name != own_eyes.NAME or own_eyes.fitted(task) is not None)
+    mine = [one for one in ready if one.sees == "drawing" and one.layout is None]
     return {one.name: answer_of(one.name, task, seen[one.pen.even]) for one in mine}
 
 
@@ -136,7 +151,7 @@ def layouts_read(task: str, graph: AbstractGraph) -> dict[str, dict[str, Any]]:
 
 def answer_of(name: str, task: str, drawing: GraphDrawing) -> list[float]:
     """Probabilities of the classes, or the number that is answered."""
-    model = runtime.model(name).model  # loaded outside of inference mode, so that attributions can ask it for gradients
+    model = network(name, task)  # loaded outside of inference mode, so that attributions can ask it for gradients
     with torch.inference_mode():
         return _told(task, model(as_input(drawing.image[None]).to(runtime.device())))
 
@@ -167,6 +182,9 @@ def described(task: str) -> list[dict[str, Any]]:
     """Name, label, what it sees, and from its model card the scores by size, for the page."""
     found = []
     for one in contestants(task):
+        if one.name == own_eyes.NAME:
+            found.append(_described_own(task, one))
+            continue
         loaded = runtime.model(one.name)
         measured = loaded.card.get("measured", {}) if loaded.trained else {}
         found.append(
@@ -184,3 +202,41 @@ def described(task: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def agreement(task: str) -> dict[str, Any] | None:
+    """From the model cards: confusion of every trained network (right class × answer), and how far any two are right on the same
+    test graphs (Jaccard of the sets of graphs that they get right), by band; None where the answer is a number or nothing is trained."""
+    if not TASKS[task].classes:
+        return None
+    cards = {one.name: runtime.model(one.name) for one in contestants(task) if one.name != own_eyes.NAME}
+    known = {name: found.card["measured"] for name, found in cards.items() if found.trained and "measured" in found.card}
+    if not known:
+        return None
+    names = list(known)
+    overlap = {}
+    for band in ("id", "near", "far"):
+        right = torch.tensor([[mark == "1" for mark in known[name][band]["right"]] for name in names]).double()
+        both = right @ right.T
+        either = right.sum(1)[:, None] + right.sum(1) - both
+        overlap[band] = [[round(value, 3) for value in row] for row in (both / either.clamp(min=1)).tolist()]
+    return {
+        "names": names,
+        "confusion": {name: {band: known[name][band]["confusion"] for band in overlap} for name in names},
+        "overlap": overlap,
+    }
+
+
+def _described_own(task: str, one: Contestant) -> dict[str, Any]:
+    found = own_eyes.scores(task)
+    return {
+        "name": one.name,
+        "label": one.label,
+        "sees": one.sees,
+        "what": one.what,
+        "layout": None,
+        "trained": bool(found),
+        "own": True,
+        "bands": {band: found[band] for band in own_eyes.TESTS if band in found},
+        "curve": [],
+    }

@@ -22,7 +22,7 @@ from explorer.looking import RANDOM_WEIGHTS
 from explorer.views.abstract_graph import SHOWN, graph6
 from explorer.views.arrays import pack
 from models.capture import capture
-from models.graph_structure.dht import HyperCluster, HyperDrop, KeepBest, dual
+from models.graph_structure.dht import HyperCluster, HyperDrop, KeepBest, dual, energies
 from models.graph_structure.encodings import LARGEST_DEGREE
 from models.graph_structure.formats import read_graph
 from models.graph_structure.generators import ORGANISATIONS, generate
@@ -33,6 +33,7 @@ from models.structures import AbstractGraph, EdgeClusters, EdgeSelection
 
 MOST_EDGES = 600
 STEPS, PER_FRAME = 600, 10
+STARTS = 3
 
 
 class DualControls(Controls):
@@ -156,6 +157,33 @@ def dropped(graph: AbstractGraph, controls: DualControls) -> tuple[list[EdgeSele
     return [s.cpu() for s in trace.structures.values() if isinstance(s, EdgeSelection)], found[0], loaded.trained
 
 
+def energy(scene: Scene, controls: DualControls, data: Mapping[str, Any]) -> dict[str, Any]:
+    """How alike the nodes become in a deep network with random weights, when edges are dropped on the way and when all are kept.
+
+    data: layers, 2 to 32. Means over three starts; weights are the same with and without dropping.
+    """
+    layers = data.get("layers", 16)
+    if type(layers) is not int or not 2 <= layers <= 32:
+        raise BadRequest("layers must be a whole number from 2 to 32")
+    graph = scene.layers[0].structures["graph"]
+    assert isinstance(graph, AbstractGraph)
+    degree = F.one_hot(graph.degrees().clamp(max=LARGEST_DEGREE), LARGEST_DEGREE + 1).float()
+    found: dict[str, list[list[float]]] = {"dropping": [], "keeping": []}
+    for start in range(STARTS):
+        for name, ratio in (("dropping", controls.ratio), ("keeping", 1.0)):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(start)
+                model = HyperDrop(LARGEST_DEGREE + 1, 1, len(ORGANISATIONS), hidden=32, layers=layers, ratio=ratio).eval()
+            found[name].append(energies(model, degree, graph.edge_index))
+    return {"layers": layers, "ratio": controls.ratio, **{name: _means(rows) for name, rows in found.items()}}
+
+
+def _means(rows: list[list[float]]) -> list[float | None]:
+    """By layer, over the starts whose features have not died out; None where all have."""
+    known = [[value for value in column if np.isfinite(value)] for column in zip(*rows, strict=True)]
+    return [round(float(np.mean(values)), 6) if values else None for values in known]
+
+
 # -------------------------------------------------------------------------------------------------------- learned live
 
 
@@ -233,11 +261,12 @@ EXHIBIT = Exhibit(
     ),
     controls=DualControls,
     run=run,
-    views=("dual-incidence", "dual-kept", "dual-clusters", "claims"),
+    views=("dual-incidence", "dual-kept", "dual-energy", "dual-clusters", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=("edge",),
     pictures=False,
     claims=DHT,
+    questions={"energy": energy},
     streams={"gather": gather},
 )

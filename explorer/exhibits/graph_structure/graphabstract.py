@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,34 +14,45 @@ from pydantic import Field
 from explorer import runtime
 from explorer.diagnostics import abstract_graph
 from explorer.exhibit import NO_PICTURE, BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
+from explorer.exhibits.graph_structure import own_eyes
 from explorer.exhibits.graph_structure.claims import GRAPHABSTRACT
 from explorer.exhibits.graph_structure.contestants import (
     SIDE,
     USUAL_LAYOUT,
     Contestant,
+    agreement,
     contestant,
+    contestants,
     described,
     drawings,
     layouts_read,
+    logits_of,
     looked,
+    network,
     read,
 )
 from explorer.views.abstract_graph import SHOWN, graph6
 from explorer.views.arrays import pack
 from models import attribution as pixels
-from models.capture import alone
+from models.capture import alone, capture
 from models.graph_structure.attribution import along_edges, knock_out_of_drawing, knock_out_of_network, weight_gradients
 from models.graph_structure.formats import read_graph, read_places
 from models.graph_structure.generators import LEAST_NODES, TASKS, generate, sample
-from models.graph_structure.gnn import GraphNetwork
-from models.graph_structure.layouts import LAYOUTS, layout
+from models.graph_structure.gnn import GraphNetwork, VirtualNodeGIN
+from models.graph_structure.layouts import LAYOUTS, MOST_EDGES, layout
 from models.graph_structure.rasteriser import as_input
-from models.graph_structure.truth import edge_betweenness, with_truth
-from models.structures import AbstractGraph
+from models.graph_structure.truth import block_cut_tree, edge_betweenness, with_truth
+from models.graph_structure.virtual_node import attention_in_rounds, elu_features, gather, random_features, scatter
+from models.structures import AbstractGraph, NodeStates
 
-UNTRAINED = "{count} of the {all} networks have no trained weights here: they answer at random. They are trained by python -m training.graph_structure."
+UNTRAINED = (
+    "Networks without trained weights here: {count} of {all}. They answer at random; python -m training.graph_structure trains them."
+)
 MOST_TEXT = 20_000
-MOST_KNOCKED_OUT = 250
+MOST_KNOCKED_OUT, MOST_EDGES_READ = 250, 200_000  # edges that are left out in turn, and edges of all the graphs that this makes
+MOST_COMPARED = 150  # nodes; of larger graphs only the layouts that take no time stand beside the one on show
+QUICK = ("spectral", "circular")
+MOST_OF_OWN = 32  # edges knocked out of a model of the visitor's, which may be large
 BANDS = {"as trained": "id", "near": "near", "far": "far"}
 SLIDERS = {  # control → family → its parameter
     "ring": {"cyclic": "radius"},
@@ -90,9 +101,9 @@ class GraphAbstractControls(Controls):
     nodes: int = Field(
         40,
         ge=LEAST_NODES,
-        le=200,
+        le=300,
         title="Nodes",
-        description="Products and covers have about this many",
+        description="Products and covers have about this many; no network was trained beyond 60",
         json_schema_extra={"when": {"source": "a family"}},
     )
     ring: float = Field(
@@ -184,14 +195,20 @@ def layout_name(controls: GraphAbstractControls) -> str:
 
 def placed(graph: AbstractGraph, controls: GraphAbstractControls) -> tuple[AbstractGraph, list[str]]:
     """The graph with its places under every layout that can be made, and under "drawing" the ones on show; remarks."""
+    if graph.num_edges > MOST_EDGES:
+        raise BadRequest(
+            f"this graph of {graph.num_nodes} nodes has {graph.num_edges} edges; up to {MOST_EDGES} are drawn, so take fewer nodes"
+        )
     name, remarks, found = layout_name(controls), [], {}
-    for one in LAYOUTS:
+    for one in LAYOUTS if graph.num_nodes <= MOST_COMPARED else dict.fromkeys((*QUICK, name)):
         try:
             found[one] = layout(graph, one)
         except ValueError as error:
             if one == name:
                 remarks.append(f"{str(error)[0].upper()}{str(error)[1:]}. ForceAtlas2 is shown instead.")
-    base = found.get(name, found["forceatlas2"])
+    if name not in found:
+        found[name := "forceatlas2"] = layout(graph, "forceatlas2")
+    base = found[name]
     own = read_places(controls.places, graph.num_nodes, tied_to(graph, controls))
     return replace(graph, positions={SHOWN: base if own is None else own, **found}), remarks
 
@@ -208,8 +225,8 @@ def run(shown: np.ndarray, controls: GraphAbstractControls, cuts: Sequence[Inter
     seen = drawings(graph, graph.positions[SHOWN])
     answers = {**looked(controls.task, seen), **read(controls.task, graph)}
     known = described(controls.task)
-    random = sum(not one["trained"] for one in known)
-    notes = [UNTRAINED.format(count=random, all=len(known))] if random else []
+    random = sum(not one["trained"] for one in known if "own" not in one)
+    notes = [UNTRAINED.format(count=random, all=sum("own" not in one for one in known))] if random else []
     return Scene(
         shown=NO_PICTURE,
         seen=NO_PICTURE,
@@ -227,9 +244,65 @@ def run(shown: np.ndarray, controls: GraphAbstractControls, cuts: Sequence[Inter
             "layout": layout_name(controls),
             "tied": graph6(graph),
             "bands": {band: [found.least, found.most] for band, found in TASKS[controls.task].bands.items()},
+            "agreement": agreement(controls.task),
+            "blocks": list(block_cut_tree(graph)),
             "betweenness": edge_betweenness(graph).float().numpy() if graph.num_edges else None,
         },
     )
+
+
+def virtual(scene: Scene, controls: GraphAbstractControls, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What one node that is joined to all others can do for attention on this graph (Cai et al., ICML 2023).
+
+    data: features (of the random feature map, 4 to 1024), scale (length of queries and keys, 0.1 to 2).
+    Queries, keys and values are random, 8 wide, the same for the same number of nodes.
+    """
+    features, scale = data.get("features", 64), data.get("scale", 1.0)
+    if type(features) is not int or not 4 <= features <= 1024:
+        raise BadRequest("features must be a whole number from 4 to 1024")
+    if type(scale) not in (int, float) or not 0.1 <= scale <= 2:
+        raise BadRequest("scale must be a number from 0.1 to 2")
+    n = _graph(scene).num_nodes
+    generator = torch.Generator().manual_seed(0)
+    queries, keys, values = torch.randn(3, n, 8, generator=generator, dtype=torch.float64)
+    queries, keys = queries * scale, keys * scale
+    exact = (queries @ keys.T / 8**0.5).softmax(1) @ values
+    rounds = [_off(out, exact) for out in attention_in_rounds(queries, keys, values)]
+    feature_map = random_features(8, features, generator)
+    guessed = scatter(queries, *gather(keys, values, feature_map), feature_map)
+    kernel = elu_features(queries) @ elu_features(keys).T
+    linear = (kernel / kernel.sum(1, keepdim=True)) @ values
+    passed = scatter(queries, *gather(keys, values, elu_features), elu_features)
+    return {
+        "nodes": n,
+        "rounds": [float(f"{value:.4g}") for value in rounds],
+        "linear": _off(passed, linear),
+        "random": _off(guessed, exact),
+        "memory": [features, 8],
+        "dominance": _dominance(_graph(scene), controls.task),
+    }
+
+
+def _off(found: torch.Tensor, right: torch.Tensor) -> float:
+    return float((found - right).norm() / right.norm())
+
+
+def _dominance(graph: AbstractGraph, task: str) -> list[float] | None:
+    """‖state of the virtual node‖ over the mean ‖node‖, after each layer but the last; None where no trained network has one."""
+    name = f"{task}_mpnn_vn"
+    if all(one.name != name for one in contestants(task)) or not runtime.model(name).trained:
+        return None
+    model = runtime.model(name).model
+    assert isinstance(model, VirtualNodeGIN)
+
+    def seen(module: Any, inputs: Any, output: torch.Tensor) -> NodeStates:
+        return NodeStates(output, torch.zeros(len(output), dtype=torch.int64))
+
+    with capture(model, adapters={"virtual.dropout": seen}) as trace:
+        logits_of(model, graph)
+    states = [found.values.norm(dim=1).mean() for key, found in trace.of(NodeStates).items() if key.startswith("virtual.dropout")]
+    nodes = [found.values.norm(dim=1).mean() for key, found in trace.of(NodeStates).items() if key.startswith("stages")]
+    return [round(float(state / node), 3) for state, node in zip(states, nodes, strict=False)]
 
 
 def truth_of(task: str, graph: AbstractGraph, intended: float | None) -> float | None:
@@ -288,10 +361,11 @@ def explain(scene: Scene, controls: GraphAbstractControls, data: Mapping[str, An
 def _explained(
     one: Contestant, graph: AbstractGraph, places: torch.Tensor, task: str, method: Any, target: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    model = runtime.model(one.name).model
+    model = network(one.name, task)
+    most = min(MOST_KNOCKED_OUT, MOST_EDGES_READ // max(1, graph.num_edges)) if one.name != own_eyes.NAME else MOST_OF_OWN
     tried = None
-    if graph.num_edges > MOST_KNOCKED_OUT:  # the ones that most ways run over
-        tried = edge_betweenness(graph).argsort(descending=True)[:MOST_KNOCKED_OUT].sort().values.tolist()
+    if graph.num_edges > most:  # the ones that most ways run over
+        tried = edge_betweenness(graph).argsort(descending=True)[:most].sort().values.tolist()
     if one.sees == "adjacency":
         if not isinstance(model, GraphNetwork):
             raise BadRequest("the edges of this network are scored by itself; see the exhibit “Inside out”")
@@ -329,6 +403,13 @@ def _agreement(values: np.ndarray, graph: AbstractGraph, task: str) -> dict[str,
     return {"auc": float(above), "what": what, "edges": int(high.size), "of": int(asked.sum())}
 
 
+def fit_own(scene: Scene, controls: GraphAbstractControls, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A readout for the question on show is fitted on the visitor's own model."""
+    if not own_eyes.named():
+        raise BadRequest(f"no model is named; start the app with {own_eyes.VARIABLE} set to a folder or hub id")
+    yield from own_eyes.fit(controls.task, USUAL_LAYOUT[controls.task])
+
+
 def _graph(scene: Scene) -> AbstractGraph:
     graph = scene.layers[0].structures["graph"]
     assert isinstance(graph, AbstractGraph)
@@ -360,11 +441,12 @@ EXHIBIT = Exhibit(
     ),
     controls=GraphAbstractControls,
     run=run,
-    views=("drawing", "scale", "edges", "exact", "rounds", "claims"),
+    views=("drawing", "scale", "agree", "edges", "exact", "virtual", "rounds", "own-eyes", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=(),
     pictures=False,
     claims=GRAPHABSTRACT,
-    questions={"look": look, "explain": explain},
+    questions={"look": look, "explain": explain, "virtual": virtual},
+    streams={"readout": fit_own},
 )

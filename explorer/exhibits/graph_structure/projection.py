@@ -48,14 +48,16 @@ from models.graph_structure.shyre import (
     SHyRe,
     Verdict,
     Verdicts,
+    contributions,
     count_features,
+    efficiency,
     rho,
     standardised,
 )
 from models.structures import AbstractGraph, Hypergraph
 
 MOST_NODES, MOST_GROUPS, MOST_MEMBERS = 120, 300, 20
-MOST_CANDIDATES = 400
+MOST_CANDIDATES = 120
 EPOCHS, PER_FRAME = 400, 8
 LEARNED = "learned from e-mails"
 
@@ -192,6 +194,7 @@ def run(shown: np.ndarray, controls: ProjectionControls, cuts: Sequence[Interven
     found = judge.reconstruct(made)
     guesses = _guesses(made, found.sets)
     jaccard = {name: compare(guess, sets).jaccard for name, guess in guesses.items()}
+    statistic = rho(maximal_cliques(made), sets)
     cliques = len(maximal_cliques(made))
     return Scene(
         shown=NO_PICTURE,
@@ -224,9 +227,10 @@ def run(shown: np.ndarray, controls: ProjectionControls, cuts: Sequence[Interven
             ],
             "guesses": {name: [list(group) for group in sorted(guess)] for name, guess in guesses.items()},
             "scores": _scores(guesses, sets),
-            "candidates": _candidates(found, sets),
+            "candidates": _candidates(found, sets, judge),
+            "sampler": [list(row) for row in efficiency(statistic)],
             "features": list(COUNT_FEATURES),
-            "rho": _density(rho(maximal_cliques(made), sets)),
+            "rho": _density(statistic),
             "worlds": [len(str(ambiguity(len(group)))) - 1 if 2 <= len(group) <= 12 else None for group in sorted(sets)],
             "learned": LEARNED,
         },
@@ -256,16 +260,23 @@ def _scores(guesses: Mapping[str, Sets], sets: Sets) -> dict[str, dict[str, floa
     }
 
 
-def _candidates(found: Reconstruction, sets: Sets) -> list[dict[str, Any]]:
-    """The most probable candidates: members, probability, whether a group, features standardised."""
+def _candidates(found: Reconstruction, sets: Sets, judge: SHyRe) -> list[dict[str, Any]]:
+    """The most probable candidates: members, probability, whether a group, features as counted and standardised, and what each of
+    them adds to the verdict (log-odds)."""
     order = np.argsort(-found.probability, kind="stable")[:MOST_CANDIDATES]
-    every = found.candidates.all
+    every, cliques = found.candidates.all, len(found.candidates.cliques)
+    pushes = np.zeros((len(every), len(COUNT_FEATURES)))
+    for verdict, part in zip(judge.verdicts, (slice(0, cliques), slice(cliques, None)), strict=True):
+        if verdict is not None:
+            pushes[part] = contributions(verdict, torch.from_numpy(found.features[part]).float()).numpy()
     return [
         {
             "members": list(every[i]),
-            "p": float(found.probability[i]),
+            "p": round(float(found.probability[i]), 4),
             "right": every[i] in sets,
-            "features": [round(float(value), 3) for value in found.features[i]],
+            "raw": [round(float(value), 2) for value in found.raw[i]],
+            "features": [round(float(value), 2) for value in found.features[i]],
+            "pushes": [round(float(value), 2) for value in pushes[i]],
         }
         for i in order.tolist()
     ]
@@ -336,7 +347,7 @@ EXHIBIT = Exhibit(
     ),
     controls=ProjectionControls,
     run=run,
-    views=("groups-scores", "groups-fate", "groups-rho", "groups-learn", "claims"),
+    views=("groups-scores", "groups-fate", "groups-rho", "groups-candidates", "groups-learn", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=("group",),

@@ -280,3 +280,58 @@ RESNET = (
         "twins", "The hyperbolic network is at least as accurate as its flat twin.", "comparable to Euclidean networks (abstract)", twins
     ),
 )
+
+
+# -------------------------------------------------------------------------------------------------------------- class disk
+
+
+def _class_disk() -> dict[str, Any] | None:
+    loaded = runtime.model("poincare_cifar100")
+    return dict(loaded.card["measured"]) if loaded.trained else None
+
+
+def ruler(_: Path | None) -> ClaimResult:
+    """Test accuracy of the disk and of the same drawing measured with the ruler of the plane, from the card of the weights."""
+    found = _class_disk()
+    if found is None:
+        return ClaimResult("not trained", None, "the weights are not trained yet, so this says nothing")
+    plane = runtime.model("poincare_cifar100").card.get("in_the_plane")
+    if plane is None:
+        return ClaimResult(
+            f"{100 * found['test_accuracy']:.1f} %", None, "the counterpart in the plane is not trained, so nothing is compared"
+        )
+    told = ("test_accuracy", "superclass_accuracy")
+    return ClaimResult(
+        "; ".join(f"{name.replace('_', ' ')}: {100 * found[name]:.1f} % against {100 * plane[name]:.1f} %" for name in told),
+        found["test_accuracy"] > plane["test_accuracy"],
+        f"CIFAR-100, whole test split (10 000 pictures), seed {found['seed']} of each, two output dimensions in both",
+    )
+
+
+def radius_tells(_: Path | None) -> ClaimResult:
+    """Whether pictures that are named rightly lie farther out, from the card of the weights."""
+    found = _class_disk()
+    if found is None:
+        return ClaimResult("not trained", None, "the weights are not trained yet, so this says nothing")
+    return ClaimResult(
+        f"{100 * found['radius_tells']:.1f} %",
+        found["radius_tells"] > 0.55,
+        "chance that a rightly named test picture lies farther out than a wrongly named one (50 %: the radius says nothing); CIFAR-100, "
+        f"10 000 test pictures, seed {found['seed']}",
+    )
+
+
+CLASSES = (
+    Claim(
+        "ruler",
+        "In two dimensions, classes on a ring are told apart better by hyperbolic than by Euclidean distances.",
+        "no figure for two dimensions",
+        ruler,
+    ),
+    Claim(
+        "radius-tells",
+        "Pictures that the network names wrongly lie nearer to the centre.",
+        "told in the paper for digits (distance from the centre as a measure of certainty), no figure in the abstract",
+        radius_tells,
+    ),
+)

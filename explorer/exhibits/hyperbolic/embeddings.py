@@ -25,6 +25,7 @@ from models.structures import PlanePoints, PoincarePoints
 FRAME_SECONDS = 0.1
 FRAMES = 50  # of a training that is watched
 LEARNED, FLAT = "learned", "flat"
+WAYS = {"horopca": "Horospherical PCA", "tangent": "Tangent PCA", "umap": "UMAP"}
 TREE = """dog, carnivore
 wolf, carnivore
 cat, carnivore
@@ -45,10 +46,10 @@ WATCHED: dict[str, Any] = {"hierarchy": ["balanced", "yours"]}
 
 
 class EmbeddingControls(Controls):
-    hierarchy: Literal["mammals", "classes", "balanced", "yours"] = Field(
-        "mammals",
+    hierarchy: Literal["classes", "mammals", "balanced", "yours"] = Field(
+        "classes",
         title="Hierarchy",
-        description="The mammals of WordNet, the classes of CIFAR-100 in their groups, a tree in which all nodes branch alike, or your own.",
+        description="The classes of CIFAR-100 in their groups, the mammals of WordNet, a tree in which all nodes branch alike, or your own.",
     )
     tree: str = Field(
         TREE,
@@ -105,12 +106,12 @@ def _layers(wanted: Asked, dimension: int, rate: float, epochs: int) -> tuple[li
         FLAT: ("Learned in the plane", trees.in_plane(wanted, rate, epochs)),
     }
     if len(tree) > 2:
-        found["horopca"] = (f"Horospherical PCA · of {dimension} dimensions", trees.projected(wanted, "horopca", dimension, rate, epochs))
-        found["tangent"] = (f"Tangent PCA · of {dimension} dimensions", trees.projected(wanted, "tangent", dimension, rate, epochs))
+        for way in trees.ways(wanted, dimension):
+            found[way] = (f"{WAYS[way]} · of {dimension} dimensions", trees.projected(wanted, way, dimension, rate, epochs))
     if trees.is_tree(tree):
         found["constructed"] = ("Constructed · not learned", trees.constructed(wanted))
     layers = [Layer(name, label, {"points": points}) for name, (label, points) in found.items()]
-    measures = {name: measured(points, tree, higher if name in ("horopca", "tangent") else None) for name, (_, points) in found.items()}
+    measures = {name: measured(points, tree, higher if name in WAYS else None) for name, (_, points) in found.items()}
     return layers, measures
 
 
@@ -212,7 +213,7 @@ EXHIBIT = Exhibit(
     ),
     controls=EmbeddingControls,
     run=run,
-    views=("nearest", "watch-training", "map-by-dimension", "room", "claims"),
+    views=("nearest", "watch-training", "map-by-dimension", "room", "flat-limit", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,6 +165,20 @@ def curve(homophily: float, seed: int) -> dict[str, Any]:
     }
 
 
+def merged(points: TextPoints) -> dict[str, Any]:
+    """The neighbourhoods of the nodes on show at growing radii, for the lines of the disk and the panel beside it."""
+    found = h4g.merging(points.nodes.float(), points.label, RADII)
+    return {
+        "radius": list(RADII),
+        "nearest": pack(np.stack([one.nearest.numpy() for one in found]), "u16"),
+        "hub": [one.hub for one in found],
+        "alike": [None if math.isnan(one.alike) else one.alike for one in found],
+        "overlap": [one.overlap for one in found],
+        "within": pack(np.stack([one.within.numpy() for one in found]), "f32"),
+        "across": pack(np.stack([one.across.numpy() for one in found]), "f32"),
+    }
+
+
 def run(shown: np.ndarray, controls: H4GControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One graph before and after the learned scaling."""
     if cuts:
@@ -182,6 +197,7 @@ def run(shown: np.ndarray, controls: H4GControls, cuts: Sequence[Intervention] =
         measures={name: text_summary(points) for name, (_, points) in found.items()},
         extras={
             "curve": curve(controls.homophily, controls.seed),
+            "merging": {name: merged(points) for name, (_, points) in found.items()},
             "factors": steps[-1].factors.tolist(),
             "landed": steps[-1].radius,
             "started": controls.radius,
@@ -227,7 +243,7 @@ EXHIBIT = Exhibit(
     ),
     controls=H4GControls,
     run=run,
-    views=("radius-curve", "hop-scaling", "text-distance", "claims"),
+    views=("radius-curve", "merging", "hop-scaling", "text-distance", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=(),

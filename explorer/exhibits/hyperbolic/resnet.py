@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,7 @@ STARTS: dict[str, dict[str, Any]] = {
 }
 PARTS = {"conv1": "convolution 1", "bn1": "norm 1", "conv2": "convolution 2", "bn2": "norm 2", "downsample": "shortcut"}
 LINEAR_LAYERS, LINEAR_WIDTH = 20, 64
+MEAN_POINTS = 60  # of a layer, drawn with their two means
 OTHERS = 8  # pictures of the batch in which the visitor's stands
 
 
@@ -146,6 +148,7 @@ def run(shown: np.ndarray, controls: ResNetControls, cuts: Sequence[Intervention
             "twin": flat_twin(image),
             "landing": landing(model, trace, controls.curvature, loaded.labels),
             "batch": batch_lesson(image),
+            "mean": batch_points(next(iter(fields.values()))),
         },
     )
 
@@ -199,11 +202,43 @@ def flat_twin(image: Tensor) -> dict[str, Any]:
 
 
 def landing(model: PoincareResNet, trace: Trace, curvature: float, names: tuple[str, ...]) -> dict[str, Any]:
-    """Where the picture lands among the classes: its radius, and its distance to every decision boundary."""
+    """Where the picture lands among the classes: its radius, its distance to every decision boundary, and a slice of the ball with both."""
     point = trace.of(PoincarePoints)["avg_pool"]
     planes = model.fc.gyroplanes()
-    found = type(planes)(planes.normals.cpu(), planes.offsets.cpu(), planes.sizes.cpu(), curvature).distances(point)[0].tolist()
-    return {"radius": float(point.radius()[0]), "planes": [[names[k] if names else f"class {k}", value] for k, value in enumerate(found)]}
+    planes = type(planes)(planes.normals.cpu(), planes.offsets.cpu(), planes.sizes.cpu(), curvature)
+    found = planes.distances(point)[0]
+    labels = [names[k] if names else f"class {k}" for k in range(len(found))]
+    tangent = point.tangents()[0]
+    basis = slice_through(tangent, planes.normals[found.argsort(descending=True)].double())
+    normals, offsets = planes.sliced(basis)
+    root = curvature**0.5
+    return {
+        "radius": float(point.radius()[0]),
+        "planes": [[label, value] for label, value in zip(labels, found.tolist(), strict=True)],
+        "slice": {
+            "point": (root * basis @ tangent).tolist(),
+            "normals": normals.tolist(),
+            "offsets": [root * r if math.isfinite(r) else None for r in offsets.tolist()],
+        },
+    }
+
+
+def slice_through(tangent: Tensor, directions: Tensor) -> Tensor:
+    """Orthonormal directions of the slice through the centre, a point and the first direction [K, d] that does not lie on its line, [2, d]."""
+    first = tangent / tangent.norm().clamp(min=1e-12) if float(tangent.norm()) > 1e-9 else directions[0] / directions[0].norm()
+    for direction in directions:
+        rest = direction - (direction @ first) * first
+        if float(rest.norm()) > 1e-6 * float(direction.norm()):
+            return torch.stack([first, rest / rest.norm()])
+    raise ValueError("all directions lie on one line, so there is no slice")
+
+
+def batch_points(field: TangentField) -> list[list[float]]:
+    """Positions of a layer on their two principal directions, tangent vectors in units of the curvature radius: what a batch norm centres."""
+    t = field.tangents[0].flatten(1).T.double()
+    directions = torch.linalg.svd(t, full_matrices=False).Vh[:2]
+    some = torch.linspace(0, len(t) - 1, MEAN_POINTS).round().long()
+    return [[float(f"{v:.5g}") for v in row] for row in (field.curvature**0.5 * t[some] @ directions.T).tolist()]
 
 
 @torch.inference_mode()
@@ -243,7 +278,7 @@ EXHIBIT = Exhibit(
     ),
     controls=ResNetControls,
     run=run,
-    views=("norm-profile", "gyroplanes", "flat-twin", "batch-leak", "claims"),
+    views=("norm-profile", "gyroplanes", "flat-twin", "batch-mean", "batch-leak", "claims"),
     example="cat",
     folder=Path(__file__).parent,
     cuts=(),

@@ -81,9 +81,17 @@ def in_plane(asked: Asked, rate: float, epochs: int) -> PlanePoints:
 
 @lru_cache(maxsize=32)
 def projected(asked: Asked, way: str, dimension: int, rate: float, epochs: int) -> PoincarePoints:
-    """An embedding of more dimensions brought to the disk: "horopca" or "tangent"."""
-    flat = {"horopca": projections.horopca, "tangent": projections.tangent_pca}[way]
-    return flat(in_ball(asked, dimension, rate, epochs))
+    """An embedding of more dimensions brought to the disk by one of `projections.WAYS`: a map that ships, else computed now."""
+    found = shipped(asked.kind)
+    if found is not None and (way, dimension) in found.maps:
+        return found.on_a_map(way, dimension)
+    return projections.WAYS[way](in_ball(asked, dimension, rate, epochs))
+
+
+def ways(asked: Asked, dimension: int) -> tuple[str, ...]:
+    """The projections that the page shows at once. UMAP is slow: of trees that do not ship it is left out."""
+    found = shipped(asked.kind)
+    return tuple(way for way in projections.WAYS if way != "umap" or (found is not None and (way, dimension) in found.maps))
 
 
 def constructed(asked: Asked) -> PoincarePoints:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -13,8 +13,9 @@ from pydantic import Field
 from explorer import looking, runtime
 from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.hypergraphs import claims
-from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, known_layers, look, measures, notes
+from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, heads, known_layers, layer_of, look, measures, notes, only
 from explorer.exhibits.hypergraphs.softhgnn import STAGE
+from explorer.exhibits.hypergraphs.visitors import over_pictures, pictures_of
 from models.structures import Attribution, SoftHypergraph
 
 NAMES = {
@@ -27,7 +28,7 @@ NAMES = {
 class FormsControls(Controls):
     normalise: Literal["as trained", "vertices", "hyperedges"] = Field(
         "as trained",
-        title="What sums to 1",
+        title="What sums to\u00a01",
         description="All three were trained with hyperedges that divide themselves among the patches (vertices), as the released code does.",
     )
     temperature: float = Field(
@@ -81,6 +82,18 @@ def explain_class(shown: np.ndarray, controls: FormsControls, method: str, targe
     return looking.explain(name, shown, method, runtime.class_index(name, target), STAGE)
 
 
+def over_many(scene: Scene, controls: Controls, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """How each of the three networks uses its hyperedges over a visitor's own set of pictures, or over those that ship."""
+    assert isinstance(controls, FormsControls)
+    edit = edit_of(controls)
+
+    def seen(picture: np.ndarray) -> dict[str, SoftHypergraph]:
+        traces = {name: looking.run_model(name, picture, {layer_of(runtime.model(name).model): edit})[0] for name in NAMES}
+        return {name: only(trace, SoftHypergraph) for name, trace in traces.items()}
+
+    return over_pictures(pictures_of(data.get("pictures"), EXHIBIT.slug), seen, data.get("pictures") is not None)
+
+
 EXHIBIT = Exhibit(
     slug="hyperedge-forms",
     title="One hyperedge, drawn eight times?",
@@ -97,9 +110,11 @@ EXHIBIT = Exhibit(
     controls=FormsControls,
     run=run,
     explain=explain_class,
-    views=("hyperedges", "participation", "overlap", "prototypes", "incidence", "heads", "attribution", "claims"),
+    views=("hyperedges", "participation", "overlap", "prototypes", "incidence", "heads", "many", "attribution", "claims"),
     example="bus",
     folder=Path(__file__).parent,
     cuts=CUTS,
+    questions={"heads": heads},
+    streams={"many": over_many},
     claims=claims.FORMS_COMPARED,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from explorer import runtime
 from explorer.diagnostics import Measure
 from explorer.diagnostics.snapshot import Labels as PatchLabels
 from explorer.diagnostics.soft_hypergraph import summary
-from explorer.exhibit import BadRequest, Intervention
+from explorer.exhibit import BadRequest, Intervention, Scene
 from explorer.looking import RANDOM_WEIGHTS, run_model
+from explorer.views.hypergraph import head_maps
 from models.capture import Trace
 from models.structures import HypergraphMessages, Prediction, SoftHypergraph, Structure
 
@@ -59,7 +60,7 @@ def look(name: str, shown: np.ndarray, edit: HypergraphEdit | None = None, cuts:
     """Run one network of the zoo, with the visitor's settings and cuts, and switch each of its hyperedges off in turn."""
     maker = layer_of(runtime.model(name).model)
     change = edited(edit, cuts)
-    trace, prediction = run_model(name, shown, {maker: change}, {maker.rpartition(".")[0]: _received})
+    trace, prediction = run_model(name, shown, {maker: change}, {maker.rpartition(".")[0]: received})
     hypergraph = only(trace, SoftHypergraph)
     _, others = run_model(name, shown, {maker: lambda found: change(found).each_without_one()}, copies=hypergraph.hyperedges)
     top = int(prediction.logits[0].argmax())
@@ -102,8 +103,18 @@ def only(trace: Trace, kind: type[Any]) -> Any:
     return found
 
 
-def _received(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> Tokens:
+def received(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> Tokens:
+    """What a layer was given, as an adapter of `capture`."""
     return Tokens(inputs[0])
+
+
+def heads(scene: Scene, controls: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """log₂ of the maps that each head of a layer alone would have drawn, [heads, H·W, M]. Raises BadRequest where there are no heads."""
+    found = next((layer.structures.get("hypergraph") for layer in scene.layers if layer.name == data.get("layer")), None)
+    maps = head_maps(found) if isinstance(found, SoftHypergraph) else None
+    if maps is None:
+        raise BadRequest("this layer has no heads to look at one by one")
+    return {"values": maps}
 
 
 def edited(edit: HypergraphEdit | None, cuts: Sequence[Intervention]) -> HypergraphEdit:

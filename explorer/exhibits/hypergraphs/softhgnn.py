@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +15,14 @@ from torch import Tensor
 
 from explorer import examples, looking, runtime
 from explorer.diagnostics.patch_graph import summary as graph_summary
-from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
+from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.hypergraphs import claims
-from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, Look, known_layers, layer_of, look, measures, notes, only
+from explorer.exhibits.hypergraphs.look import CUTS, HypergraphEdit, Look, heads, known_layers, layer_of, look, measures, notes, only
+from explorer.exhibits.hypergraphs.visitors import likeness, over_pictures, picture_of, pictures_of
+from explorer.intake import webp_uri
+from explorer.views.arrays import pack_scaled
 from models.hypergraphs.hard import FuzzyCMeans, HardMembers
-from models.structures import Attribution, SoftHypergraph
+from models.structures import Attribution, Prediction, SoftHypergraph
 
 MODEL: Final = "softvit_diverse"
 LAYER: Final = "soft_hgnn"
@@ -37,7 +40,7 @@ class SoftHGNNControls(Controls):
     )
     normalise: Literal["as trained", "vertices", "hyperedges"] = Field(
         "as trained",
-        title="What sums to 1",
+        title="What sums to\u00a01",
         description="The released code divides each hyperedge among the patches; the paper's formula divides each patch among the hyperedges.",
         json_schema_extra={"advanced": True},
     )
@@ -84,7 +87,11 @@ class SoftHGNNControls(Controls):
 def edit_of(controls: SoftHGNNControls) -> HypergraphEdit:
     """The visitor's settings as a change of the hypergraph; it changes nothing where they are the model's own."""
 
-    lent = None if controls.prototypes == OWN else offset_of(controls.model, controls.prototypes)
+    return with_offset(controls, None if controls.prototypes == OWN else offset_of(controls.model, controls.prototypes))
+
+
+def with_offset(controls: SoftHGNNControls, lent: Tensor | None) -> HypergraphEdit:
+    """The same with what another picture adds to the prototypes, ΔP [1, M, D]."""
 
     def edit(found: SoftHypergraph) -> SoftHypergraph:
         if found.static is not None and found.offset is not None and (controls.context != 1 or lent is not None):
@@ -104,10 +111,60 @@ def edit_of(controls: SoftHGNNControls) -> HypergraphEdit:
 @lru_cache(maxsize=64)
 def offset_of(model: str, picture: str) -> Tensor:
     """What another picture adds to the prototypes, ΔP [1, M, D]: one that ships, by name."""
-    trace, _ = looking.run_model(model, examples.picture(picture))
+    return offset_in(model, examples.picture(picture))
+
+
+def offset_in(model: str, shown: np.ndarray) -> Tensor:
+    """What a picture adds to the prototypes of a model, ΔP [1, M, D]."""
+    trace, _ = looking.run_model(model, shown)
     offset = only(trace, SoftHypergraph).offset
     assert isinstance(offset, Tensor)
     return offset
+
+
+def lend(scene: Scene, controls: Controls, data: Mapping[str, Any]) -> dict[str, Any]:
+    """This picture with the prototypes of another one: its maps, how much they are like the own ones, the prediction.
+
+    Args:
+        data: `picture`, another picture as a data URI; or `example`, the name of one that ships.
+    """
+    assert isinstance(controls, SoftHGNNControls)
+    name = data.get("example")
+    if name is not None and name not in examples.examples():
+        raise BadRequest(f"there is no example of that name; there are {', '.join(examples.examples())}")
+    lender = examples.picture(name) if name is not None else picture_of(data.get("picture"))
+    own = look_once(scene.shown, controls, edit_of(controls.model_copy(update={"prototypes": OWN})))
+    lent = look_once(scene.shown, controls, with_offset(controls, offset_in(controls.model, lender)))
+    return {
+        "lender": webp_uri(lender),
+        "own": _lift(own[0]),
+        "lent": _lift(lent[0]),
+        "on": own[0].active()[0].tolist(),
+        "likeness": likeness(own[0], lent[0]),
+        "before": own[1].top(5),
+        "after": lent[1].top(5),
+        "different": [found.effective_number()[0].item() for found, _ in (own, lent)],
+    }
+
+
+def look_once(shown: np.ndarray, controls: SoftHGNNControls, edit: HypergraphEdit) -> tuple[SoftHypergraph, Prediction]:
+    """The changed hypergraph of one picture and the prediction that follows from it."""
+    trace, prediction = looking.run_model(controls.model, shown, {layer_of(runtime.model(controls.model).model): edit})
+    return only(trace, SoftHypergraph), prediction
+
+
+def _lift(found: SoftHypergraph) -> dict[str, Any]:
+    """log₂(N·w), cut off at ±4, [H·W, M]."""
+    weights = found.weights()[0]
+    return pack_scaled((weights * len(weights)).clamp(2.0**-4, 2.0**4).log2().numpy(), bits=8)
+
+
+def over_many(scene: Scene, controls: Controls, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """How the hyperedges are used over a visitor's own set of pictures (`pictures`, data URIs), or over those that ship."""
+    assert isinstance(controls, SoftHGNNControls)
+    edit = edit_of(controls)
+    shown = pictures_of(data.get("pictures"), EXHIBIT.slug)
+    return over_pictures(shown, lambda picture: {LAYER: look_once(picture, controls, edit)[0]}, data.get("pictures") is not None)
 
 
 def by_choice(controls: SoftHGNNControls, shown: np.ndarray, found: Look) -> dict[str, Any]:
@@ -196,11 +253,13 @@ EXHIBIT = Exhibit(
     run=run,
     explain=explain_class,
     views=(
-        "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "heads", "choice",
+        "hyperedges", "participation", "overlap", "bipartite", "prototypes", "swap", "incidence", "heads", "choice", "many",
         "why", "matrix", "degree", "length", "layout", "attribution", "claims",
     ),
     example="bus",
     folder=Path(__file__).parent,
     cuts=CUTS,
+    questions={"lend": lend, "heads": heads},
+    streams={"many": over_many},
     claims=claims.SOFTHGNN,
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +17,12 @@ from explorer import runtime
 from explorer.diagnostics.detector import box_sharing, detector_summary, matched
 from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.hypergraphs import claims
-from explorer.exhibits.hypergraphs.look import CUTS, edited, known_layers, measures, notes
+from explorer.exhibits.hypergraphs.look import CUTS, Tokens, edited, known_layers, measures, notes, received
+from explorer.exhibits.hypergraphs.visitors import over_pictures, pictures_of
 from models.attribution import attribute
 from models.capture import alone, capture
 from models.hypergraphs.detection import find, letterbox
-from models.structures import Attribution, Detections, NonFiniteError, SoftHypergraph, Tunnel
+from models.structures import Attribution, Detections, HypergraphMessages, NonFiniteError, SoftHypergraph, Tunnel
 
 GATES = {  # number of the tunnel's layer → control, and what it joins
     13: ("gate_13", "stride 8, backbone → neck"),
@@ -90,12 +92,12 @@ class YOLOv13Controls(Controls):
 def run(shown: np.ndarray, controls: YOLOv13Controls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One picture through the detector, and once more with every gate shut."""
     known_layers(cuts, list(BRANCHES))
-    factors = {layer: getattr(controls, name) if controls.hyperace else 0.0 for layer, (name, _) in GATES.items()}
-    found, hypergraphs, tunnels = detect(controls, shown, factors, cuts)
-    without, _, _ = detect(controls, shown, dict.fromkeys(GATES, 0.0))
+    seen = detect(controls, shown, factors_of(controls), cuts)
+    found, hypergraphs, tunnels = seen.found, seen.hypergraphs, seen.tunnels
+    without = detect(controls, shown, dict.fromkeys(GATES, 0.0)).found
     loaded = runtime.model(controls.model)
     labels = segments(next(iter(hypergraphs.values())).grid) if segments else None
-    layers = [Layer(name, BRANCHES[name], {"hypergraph": one}) for name, one in hypergraphs.items()]
+    layers = [Layer(name, BRANCHES[name], {"hypergraph": one, "messages": seen.messages[name]}) for name, one in hypergraphs.items()]
     named = {f"layer {layer}: {GATES[layer][1]}": tunnel for layer, tunnel in tunnels.items()}
     whole = detector_summary({BRANCHES[name]: one for name, one in hypergraphs.items()}, named, found, without)
     return Scene(
@@ -103,7 +105,10 @@ def run(shown: np.ndarray, controls: YOLOv13Controls, cuts: Sequence[Interventio
         seen=_pixels(shown, controls.side) if controls.side < shown.shape[0] else shown,
         layers=layers,
         prediction=best(found),
-        measures={layer.name: [*whole, *measures(hypergraphs[layer.name], labels, None, None)] for layer in layers},
+        measures={
+            layer.name: [*whole, *measures(hypergraphs[layer.name], labels, seen.messages[layer.name], seen.tokens[layer.name])]
+            for layer in layers
+        },
         labels=labels,
         notes=notes(loaded.trained, list(hypergraphs.values()), shown),
         extras={
@@ -117,23 +122,89 @@ def run(shown: np.ndarray, controls: YOLOv13Controls, cuts: Sequence[Interventio
     )
 
 
-def detect(
-    controls: YOLOv13Controls, shown: np.ndarray, factors: Mapping[int, float], cuts: Sequence[Intervention] = ()
-) -> tuple[Detections, dict[str, SoftHypergraph], dict[int, Tunnel]]:
-    """Detections in pixels of the input, the hypergraphs of both branches, the seven tunnels by layer."""
+def factors_of(controls: YOLOv13Controls) -> dict[int, float]:
+    """What each gate is multiplied with, by layer."""
+    return {layer: getattr(controls, name) if controls.hyperace else 0.0 for layer, (name, _) in GATES.items()}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One picture through the detector.
+
+    Attributes:
+        found: detections in pixels of the input.
+        hypergraphs, messages, tokens: of both branches, by the names of BRANCHES.
+        tunnels: all seven, by layer.
+    """
+
+    found: Detections
+    hypergraphs: dict[str, SoftHypergraph]
+    messages: dict[str, HypergraphMessages]
+    tokens: dict[str, torch.Tensor]
+    tunnels: dict[int, Tunnel]
+
+
+def detect(controls: YOLOv13Controls, shown: np.ndarray, factors: Mapping[int, float], cuts: Sequence[Intervention] = ()) -> Seen:
+    """Run the detector with its gates multiplied and the visitor's cuts."""
     loaded = runtime.model(controls.model)
     edits: dict[str, Any] = {f"model.{layer}.blend": partial(_scaled, factor=factor) for layer, factor in factors.items() if factor != 1}
     edits |= {name: edited(None, own) for name in BRANCHES if (own := [cut for cut in cuts if cut.layer in (name, "*")])}
     image, fitted = letterbox(shown, controls.side)
-    with torch.inference_mode(), capture(loaded.model, edits=edits) as trace:
+    adapters: dict[Any, Any] = {_layer(name): received for name in BRANCHES}
+    with torch.inference_mode(), capture(loaded.model, edits=edits, adapters=adapters) as trace:
         answer = loaded.model(image.to(runtime.device()))
     trace.require_finite()
     if not torch.isfinite(answer).all():
         share = 100 * (1 - torch.isfinite(answer).float().mean().item())
         raise NonFiniteError(f"the detections: {share:.1f} % of boxes and scores is not a finite number")
     found = find(answer[0].cpu(), fitted.inside, controls.confidence, labels=loaded.labels)
-    tunnels = {layer: trace.structures[f"model.{layer}.blend"].cpu() for layer in GATES}
-    return found, {name: trace.structures[name].cpu() for name in BRANCHES}, tunnels  # type: ignore[misc, return-value]
+    kept = {name: structure.cpu() for name, structure in trace.structures.items()}
+    return Seen(
+        found,
+        {name: kept[name] for name in BRANCHES},  # type: ignore[misc]
+        {name: kept[f"{_layer(name)}.messages"] for name in BRANCHES},  # type: ignore[misc]
+        {name: of.tokens for name in BRANCHES if isinstance(of := kept[_layer(name)], Tokens)},
+        {layer: kept[f"model.{layer}.blend"] for layer in GATES},  # type: ignore[misc]
+    )
+
+
+def _layer(maker: str) -> str:
+    """The layer whose part makes the hyperedges."""
+    return maker.rpartition(".")[0]
+
+
+def caused(shown: np.ndarray, controls: YOLOv13Controls, edges: Mapping[str, Sequence[int]]) -> dict[int, Tunnel]:
+    """The tunnels, each with the part of what it sends that vanishes without these hyperedges (by layer; {}: without all of them)."""
+    seen = detect(controls, shown, factors_of(controls))
+    off = edges or {name: range(one.hyperedges) for name, one in seen.hypergraphs.items()}
+    cuts = [Intervention(kind="hyperedge", layer=name, pairs=tuple((m, -1) for m in numbers)) for name, numbers in off.items()]
+    without = detect(controls, shown, factors_of(controls), cuts).tunnels
+    return {place: replace(t, enhanced=t.enhanced - without[place].enhanced) for place, t in seen.tunnels.items()}
+
+
+def loudness_of_hyperedges(shown: np.ndarray, controls: YOLOv13Controls) -> list[float]:
+    """How loud the hyperedges themselves are in each tunnel, in the order of the layers: ‖g · what vanishes without them‖ / ‖feature‖."""
+    return [tunnel.loudness()[0].item() for _, tunnel in sorted(caused(shown, controls, {}).items())]
+
+
+def sent_by_hyperedges(scene: Scene, controls: Controls, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What hyperedges contribute to what every tunnel sends, on all three scales: the difference that switching them off makes.
+
+    The tunnels join maps that went through further convolutions, so that the parts of all hyperedges need not add up to the whole.
+
+    Args:
+        data: `layer`, a name of BRANCHES, and `edge`, the number of one of its hyperedges; without an edge, all of both branches.
+    """
+    assert isinstance(controls, YOLOv13Controls)
+    layer, edge = data.get("layer"), data.get("edge")
+    if edge is not None and (layer not in BRANCHES or type(edge) is not int):
+        raise BadRequest(f"there must be a layer ({', '.join(BRANCHES)}) and the number of one of its hyperedges, or none for all")
+    parts = caused(scene.shown, controls, {} if edge is None else {str(layer): [edge]})
+    return {
+        "layer": None if edge is None else layer,
+        "edge": edge,
+        "places": [{"layer": place, "loudness": part.loudness()[0].item(), "map": sent(part)} for place, part in parts.items()],
+    }
 
 
 def _scaled(tunnel: Tunnel, factor: float) -> Tunnel:
@@ -179,6 +250,13 @@ def _matching(found: Detections, without: Detections) -> dict[str, Any]:
     return {name: np.asarray(getattr(pairs, name)).tolist() for name in pairs.__dataclass_fields__}
 
 
+def over_many(scene: Scene, controls: Controls, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """How both branches use their hyperedges over a visitor's own set of pictures, or over those that ship."""
+    assert isinstance(controls, YOLOv13Controls)
+    factors, shown = factors_of(controls), pictures_of(data.get("pictures"), EXHIBIT.slug)
+    return over_pictures(shown, lambda picture: detect(controls, picture, factors).hypergraphs, data.get("pictures") is not None)
+
+
 class BestScores(torch.nn.Module):
     """A detector as a classifier: the surest score of every class, [B, 3, H, W] around grey → [B, classes]."""
 
@@ -221,9 +299,11 @@ EXHIBIT = Exhibit(
     controls=YOLOv13Controls,
     run=run,
     explain=explain_class,
-    views=("tunnels", "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "attribution", "claims"),
+    views=("tunnels", "hyperedges", "participation", "overlap", "bipartite", "prototypes", "incidence", "many", "attribution", "claims"),
     example="cup",
     folder=Path(__file__).parent,
     cuts=CUTS,
+    questions={"sent": sent_by_hyperedges},
+    streams={"many": over_many},
     claims=claims.YOLOV13,
 )

@@ -7,6 +7,7 @@ wrote; everything else is measured here.
 from __future__ import annotations
 
 import statistics
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,7 @@ NEUMETA = (
 # ----------------------------------------------------------------------------------------------------------------- MIP
 
 MIP_SEEDS = (0, 1, 2)
+RACE_STEPS = 200
 
 
 def proportional(_: Path | None) -> ClaimResult:
@@ -165,7 +167,7 @@ def faster(_: Path | None) -> ClaimResult:
     for optimiser, rate in (("Adam", 1e-3), ("SGD", 1e-2)):
         for seed in MIP_SEEDS:
             nets = {name: turning.hypernetwork(name, seed) for name in ("default", "mip")}
-            rows = list(turning.race(nets, digits(True), 200, optimiser, rate, seed=seed))
+            rows = list(turning.race(nets, digits(True), RACE_STEPS, optimiser, rate, seed=seed))
             mean = {name: sum(row.loss[name] for row in rows) / len(rows) for name in nets}
             right = {
                 name: statistics.fmean(turning.accuracy_along(net, (0, 0.25, 0.5, 0.75, 1), digits(False))) for name, net in nets.items()
@@ -175,7 +177,7 @@ def faster(_: Path | None) -> ClaimResult:
     return ClaimResult(
         "; ".join(f"{name}: mean loss {spread(gain)} lower" for name, gain in gains.items()),
         min(min(gain) for gain in gains.values()) > 0,
-        "200 steps of batches of 64 on turned digits, same pictures and γ for both, mean ± sd over "
+        f"{RACE_STEPS} steps of batches of 64 on turned digits, same pictures and γ for both, mean ± sd over "
         f"{len(MIP_SEEDS)} seeds; accuracy after them: "
         + "; ".join(f"{name} {spread(points)} points higher" for name, points in last.items()),
     )
@@ -195,40 +197,49 @@ MIP = (
 # ----------------------------------------------------------------------------------------------------- continual learning
 
 LESSON_SEEDS = (0, 1, 2)
-LESSON_STEPS = 400
+LESSON_STEPS = 200  # as the page suggests
+KEPT = 0.3  # β of the page
 
 
-def lesson(kind: str, seed: int, beta: float) -> TaskAccuracy:
+@lru_cache(maxsize=16)  # two claims look at the same lessons
+def lesson(kind: str, seed: int, beta: float, steps: int) -> TaskAccuracy:
     """Accuracies while the five tasks are learned one after another."""
     net = permuted.hypernetwork(kind, seed)
     matrix = torch.full((permuted.TASKS, permuted.TASKS), float("nan"))
     for task in range(permuted.TASKS):
-        for _ in learn(net, task, permuted.loss, permuted.batches(task, LESSON_STEPS, seed=seed), beta):
+        for _ in learn(net, task, permuted.loss, permuted.batches(task, steps, seed=seed), beta, permuted.RATE):
             pass
-        matrix[task, : task + 1] = torch.tensor([permuted.accuracy(net, t) for t in range(task + 1)])
+        matrix[task, : task + 1] = torch.tensor(permuted.accuracies(net, task + 1))
     return TaskAccuracy(matrix)
 
 
 def keeps(_: Path | None) -> ClaimResult:
-    """Forgetting with and without the regulariser, both hypernetworks."""
-    lost = {beta: [100 * lesson(kind, seed, beta).forgetting for kind in permuted.KINDS for seed in LESSON_SEEDS] for beta in (0.0, 0.3)}
+    """Forgetting with and without the regulariser, chunked baseline."""
+    runs = {beta: [lesson("chunked", seed, beta, LESSON_STEPS) for seed in LESSON_SEEDS] for beta in (0.0, KEPT)}
+    kept, free = ([100 * run.forgetting for run in runs[beta]] for beta in (KEPT, 0.0))
+    price = [100 * (b.immediate - a.immediate) for a, b in zip(runs[KEPT], runs[0.0], strict=True)]
     return ClaimResult(
-        f"forgetting {spread(lost[0.3])} points with, {spread(lost[0.0])} without",
-        max(lost[0.3]) <= 5 and min(lost[0.0]) >= 20,
-        f"5 tasks of shuffled digits, {LESSON_STEPS} steps each, β = 0.3 against 0; mean ± sd over both hypernetworks and {len(LESSON_SEEDS)} seeds",
+        f"forgetting {spread(kept)} points with, {spread(free)} without",
+        spread(kept).mean <= 5 and min(b - a for a, b in zip(kept, free, strict=True)) >= 20,
+        f"5 tasks of shuffled digits, {LESSON_STEPS} steps each, β = {KEPT} against 0, chunked baseline; mean ± sd over {len(LESSON_SEEDS)} seeds, the worst "
+        f"forgets {max(kept):.1f}; asked for are 5 points on average and at least 20 fewer for every seed. The price: a new task is learned {spread(price)} "
+        "points worse",
     )
 
 
 def recurrence(_: Path | None) -> ClaimResult:
     """Final accuracy of the RNN hypernetwork against the chunked baseline at matched parameters."""
-    found = {kind: [100 * lesson(kind, seed, 0.3).final for seed in LESSON_SEEDS] for kind in permuted.KINDS}
+    runs = {kind: [lesson(kind, seed, KEPT, LESSON_STEPS) for seed in LESSON_SEEDS] for kind in permuted.KINDS}
+    found = {kind: [100 * run.final for run in rows] for kind, rows in runs.items()}
+    lost = {kind: spread(100 * run.forgetting for run in rows) for kind, rows in runs.items()}
     gains = [b - a for a, b in zip(found["chunked"], found["recurrent"], strict=True)]
     sizes = {kind: sum(p.numel() for p in permuted.hypernetwork(kind).parameters()) for kind in permuted.KINDS}
     return ClaimResult(
         f"{spread(gains)} points ahead",
         min(gains) > 0,
-        f"mean accuracy on all 5 tasks at the end, β = 0.3, {LESSON_STEPS} steps per task, {len(LESSON_SEEDS)} seeds: RNN {spread(found['recurrent'])}, chunked "
-        f"{spread(found['chunked'])} %; {sizes['recurrent']} against {sizes['chunked']} parameters. The RNN is one after the paper, whose code is not published",
+        f"mean accuracy on all 5 tasks at the end, β = {KEPT}, {LESSON_STEPS} steps per task, {len(LESSON_SEEDS)} seeds: RNN {spread(found['recurrent'])}, chunked "
+        f"{spread(found['chunked'])} %; {sizes['recurrent']} against {sizes['chunked']} parameters; forgotten {lost['recurrent']} and "
+        f"{lost['chunked']} points. Rate and length of the lessons decide who is ahead. The RNN is one after the paper, whose code is not published",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from models.structures import TaskAccuracy
 
 TITLES = {"chunked": "Chunked baseline", "recurrent": "RNN hypernetwork"}
 KEEPING = ("L2", "importance", "none")
+STEPS = 200  # of a lesson
 LOOKED = 10  # steps between two looks at all tasks
 NUDGE = 1.0  # of a chunk's embedding
 
@@ -58,7 +60,7 @@ def lesson(scene: Scene, controls: ContinualControls, data: Mapping[str, Any]) -
     kind = one_of(data, "kind", permuted.KINDS)
     keep = one_of(data, "keep", KEEPING, "L2")
     beta = 0.0 if keep == "none" else number(data, "beta", 0.0, 10.0, 0.3)
-    steps, grow = whole(data, "steps", 20, 400, 150), whole(data, "grow", 0, 32, 0)
+    steps, grow = whole(data, "steps", 20, 400, STEPS), whole(data, "grow", 0, 32, 0)
     net = permuted.hypernetwork(kind, controls.seed)
     matrix = torch.full((permuted.TASKS, permuted.TASKS), float("nan"))
     importance: list[dict[str, torch.Tensor]] = []
@@ -67,17 +69,20 @@ def lesson(scene: Scene, controls: ContinualControls, data: Mapping[str, Any]) -
         if grow and task == 3 and isinstance(net, RecurrentHyperNet):
             yield {"kind": kind, "grown": _grown(net, grow, task)}
         weigh = importance if keep == "importance" else None
-        for done in learn(net, task, permuted.loss, permuted.batches(task, steps, seed=controls.seed), beta, importance=weigh):
+        lessons = permuted.batches(task, steps, seed=controls.seed)
+        for done in learn(net, task, permuted.loss, lessons, beta, permuted.RATE, weigh):
             if done.step % LOOKED == LOOKED - 1:
                 yield {
                     "kind": kind, "task": task, "step": task * steps + done.step + 1, "steps": permuted.TASKS * steps, "loss": done.loss,
-                    "accuracy": [permuted.accuracy(net, t) for t in range(task + 1)], "drift": _drift(net, learned),
+                    "accuracy": permuted.accuracies(net, task + 1), "drift": _drift(net, learned),
                 }  # fmt: skip
         learned.append(stored_weights(net, task + 1)[task])
-        if keep == "importance":
-            importance.append(importance_of(learned[-1], permuted.loss, permuted.batches(task, 10, seed=99)))
-        matrix[task, : task + 1] = torch.tensor([permuted.accuracy(net, t) for t in range(task + 1)])
-        yield {"kind": kind, "task": task, "row": matrix[task, : task + 1].tolist(), "score": _score(matrix[: task + 1, : task + 1])}
+        importance.append(importance_of(learned[-1], permuted.loss, permuted.batches(task, 10, seed=99)))
+        matrix[task, : task + 1] = torch.tensor(permuted.accuracies(net, task + 1))
+        yield {
+            "kind": kind, "task": task, "row": matrix[task, : task + 1].tolist(), "score": _score(matrix[: task + 1, : task + 1]),
+            "importance": permuted.on_digit(importance[-1]["layers.0.weight"].mean(0), task).numpy(),
+        }  # fmt: skip
     yield {
         "kind": kind,
         "finished": True,
@@ -113,7 +118,7 @@ def _score(matrix: torch.Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def _examined(net: TaskHyperNet, task: int) -> dict[str, Any]:
-    """What a nudge of every chunk's embedding costs, and how two tasks fare between their embeddings."""
+    """What a nudge of every chunk's embedding costs, and how every two tasks fare between their embeddings."""
     own, generator = net.chunk_embeddings.detach(), torch.Generator().manual_seed(0)
     whole_ = permuted.accuracy(net, task)
     costs = []
@@ -122,11 +127,15 @@ def _examined(net: TaskHyperNet, task: int) -> dict[str, Any]:
         step = torch.randn(own.shape[1], generator=generator)
         moved[chunk] += NUDGE * step / step.norm()
         costs.append(whole_ - permuted.accuracy(net, task, chunk_embeddings=moved))
-    other = (task + 1) % net.num_tasks
-    a, b = (net.task_embeddings()[t].detach() for t in (task, other))
-    shares = [i / 20 for i in range(21)]
-    between = [[permuted.accuracy(net, t, torch.lerp(a, b, share)) for share in shares] for t in (task, other)]
-    return {"nudge": {"size": NUDGE, "cost": costs}, "between": {"tasks": [task, other], "share": shares, "accuracy": between}}
+    pairs = [permuted.between(net, a, b) for a, b in combinations(range(net.num_tasks), 2)]
+    return {
+        "nudge": {"size": NUDGE, "cost": costs},
+        "between": {
+            "tasks": [list(pair.tasks) for pair in pairs],
+            "share": pairs[0].shares.tolist(),
+            "accuracy": [pair.accuracy.tolist() for pair in pairs],
+        },
+    }
 
 
 EXHIBIT = Exhibit(
@@ -147,7 +156,7 @@ EXHIBIT = Exhibit(
     ),
     controls=ContinualControls,
     run=run,
-    views=("drift", "task-states", "between-tasks", "claims"),
+    views=("drift", "task-runs", "between-tasks", "importance", "task-states", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
+from torch import nn
 
 from explorer import runtime
 from explorer.diagnostics import generated_weights as diagnose
@@ -17,11 +18,13 @@ from explorer.exhibits.hypernetworks import claims
 from explorer.exhibits.hypernetworks.asked import one_of
 from explorer.views.computation_graph import tensor_payload
 from models.hypernetworks import initialiser
+from models.hypernetworks.architecture import words_of
 from models.hypernetworks.ghn3 import GraphHyperNetwork
 from models.structures import ComputationGraph, GeneratedWeights
 
 TITLES = {"ghn3_micro": "GHN-3: copied tiles", "logah_micro": "LoGAH: two thin factors"}
 FULL_RANK = 16
+SCRATCH = 500  # steps of the training that the race is measured against
 DEFAULT = "conv3x3-24 bn relu | res(conv3x3-24 bn) relu | pool | conv3x3-48 bn relu | gap | fc10"
 WIDTHS = [8, 16, 32, 64, 128, 256, 512, 1024, 2048]
 UNTRAINED = "Both graph hypernetworks still have random weights: what they predict is no better a start than chance. The graph, the copies, the ranks and the race are real."
@@ -71,6 +74,8 @@ def _scene(controls: GhnControls) -> Scene:
             "sizes": {"widths": WIDTHS, **initialiser.decoders(48, logah.max_shape[2], 10, FULL_RANK, WIDTHS)},
             "parameters": {name: sum(p.numel() for p in runtime.model(name).model.parameters()) for name in TITLES},
             "trained": trained,
+            "words": words_of(controls.architecture),
+            "behind": initialiser.words_behind(controls.architecture, graph),
         },
     )
 
@@ -103,21 +108,31 @@ def activations(scene: Scene, controls: GhnControls, data: Mapping[str, Any]) ->
     """Spread of every layer's output and share of silent values, for random and for predicted weights."""
     x = initialiser.pictures(False)[0][:200]
     rows = {}
-    for name, weights in _starts(scene).items():
-        layers, deviation, silent = initialiser.activations(initialiser.started(controls.architecture, weights), x)
+    for name, net in _starts(scene, controls.architecture).items():
+        layers, deviation, silent = initialiser.activations(net, x)
         rows[name] = {"std": deviation, "silent": silent}
     return {"layers": layers, "rows": rows}
 
 
 def race(scene: Scene, controls: GhnControls, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Train three copies of the network for 100 steps: from random weights, from GHN-3's, from LoGAH's."""
-    nets = {name: initialiser.started(controls.architecture, weights) for name, weights in _starts(scene).items()}
-    for lap in initialiser.race(nets):
+    """Train four copies of the network for 100 steps: from random weights, from random ones of LoGAH's sizes, from GHN-3's, from LoGAH's."""
+    for lap in initialiser.race(_starts(scene, controls.architecture)):
         yield {"step": lap.step, "accuracy": lap.accuracy, "loss": lap.loss}
 
 
-def _starts(scene: Scene) -> dict[str, GeneratedWeights | None]:
-    return {"random": None, **{name: _generated(scene, name) for name in TITLES}}
+def scratch(scene: Scene, controls: GhnControls, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Train one copy from random weights for as long as it takes: where the race would end."""
+    nets = {"random": initialiser.network(controls.architecture)}
+    for lap in initialiser.race(nets, steps=SCRATCH, every=25):
+        yield {"step": lap.step, "steps": SCRATCH, "accuracy": lap.accuracy["random"]}
+
+
+def _starts(scene: Scene, text: str) -> dict[str, nn.Module]:
+    return {
+        "random": initialiser.network(text),
+        "matched": initialiser.matched(text, _generated(scene, "logah_micro")),
+        **{name: initialiser.started(text, _generated(scene, name)) for name in TITLES},
+    }
 
 
 def graph_of(scene: Scene) -> ComputationGraph:
@@ -142,7 +157,7 @@ EXHIBIT = Exhibit(
     ),
     controls=GhnControls,
     run=run,
-    views=("ghn-race", "ghn-attention", "ghn-embeddings", "ghn-activations", "ghn-sizes", "claims"),
+    views=("ghn-edit", "ghn-race", "ghn-attention", "ghn-embeddings", "ghn-activations", "ghn-sizes", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=(),
@@ -150,5 +165,5 @@ EXHIBIT = Exhibit(
     pictures=False,
     stream_seconds=120,
     questions={"tensor": tensor, "activations": activations},
-    streams={"race": race},
+    streams={"race": race, "scratch": scratch},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from explorer.exhibits.hypernetworks.asked import one_of, whole
 from explorer.looking import RANDOM_WEIGHTS
 from explorer.views.space import pca, umap
 from explorer.views.weight_field import dense, middle_tap
-from models.hypernetworks import live, walks
+from models.hypernetworks import block, live, walks
 from models.hypernetworks.digits import digits
 from models.hypernetworks.metamorphosis import Metamorphosis
 from models.hypernetworks.neumeta import between
@@ -398,6 +399,93 @@ def spread(scene: Scene, controls: NeuMetaControls, data: Mapping[str, Any]) -> 
     return {"width": width, "tensor": name, "spread": (deviation / usual).reshape(*shape[:2], -1).mean(2).cpu().numpy()}
 
 
+# ------------------------------------------------------------------------------------------ a residual block, CIFAR-10
+
+BLOCK = "neumeta_cifar"
+BLOCK_WIDTHS = tuple(range(16, 97, 4))
+BLOCK_FULL = 64
+PICTURES = "HYPERSCOPE_CIFAR10"  # environment variable: a folder with the test part of CIFAR-10, which does not ship
+
+
+def block_family() -> Metamorphosis:
+    """The family of the last block of a ResNet-20 (shared: nothing here writes to it)."""
+    model = runtime.model(BLOCK).model
+    assert isinstance(model, Metamorphosis)
+    return model
+
+
+@lru_cache(maxsize=2)
+def _block_pictures(folder: str) -> tuple[Tensor, Tensor]:
+    found = block.pictures_of(folder)
+    device = runtime.device()
+    return block.entered(block_family(), block.Pictures(found.x.to(device), found.y)), found.y.to(device)
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode()
+def _block_path() -> dict[str, Any]:
+    points, explained = pca(block.path(block_family(), list(BLOCK_WIDTHS)).numpy())
+    return {"points": points, "explained": explained.tolist()}
+
+
+@torch.inference_mode()
+def block_at(scene: Scene, controls: NeuMetaControls, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The block at one width: a tensor's function with what this width reads of it, and its test, live or from the model card."""
+    model, told = block_family(), runtime.model(BLOCK)
+    width = whole(data, "width", BLOCK_WIDTHS[0], BLOCK_WIDTHS[-1], BLOCK_FULL)
+    names = list(model.family.shapes(BLOCK_FULL))
+    name = names[whole(data, "tensor", 0, len(names) - 1, 0)]
+    started = time.perf_counter()
+    weights = model.generate(width).weights
+    made = time.perf_counter()
+    dense, dots = block.seen(model, width, name).cpu(), block.lattice(weights, name).cpu()
+    found: dict[str, Any] = {
+        "width": width,
+        "tensor": names.index(name),
+        "names": [one.removeprefix("layer3.2.") for one in names],
+        "shape": list(weights[name].shape),
+        "dense": dense.numpy(),
+        "dots": list(dots.shape),
+        "parameters": block.size(model, width),
+        "full": block.size(model, BLOCK_FULL),
+        "band": list(model.family.trained),
+        "held_out": list(model.held_out),
+        "widths": list(BLOCK_WIDTHS),
+        "path": _block_path(),
+        "trained": told.trained,
+        "card": _block_card(told.card),
+        "generated": 1e3 * (made - started),
+    }
+    return found | _block_test(model, weights, width)
+
+
+def _block_card(card: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What training measured on the whole test split: generated, trained alone, cut from the full network."""
+    told = card.get("measured")
+    if not told:
+        return None
+    return {
+        "widths": told["widths"],
+        "accuracy": told["accuracy"],
+        "alone": {int(width): share for width, share in told.get("alone", {}).items()},
+        "pruned": {int(width): share for width, share in told.get("pruned", {}).items()},
+    }
+
+
+def _block_test(model: Metamorphosis, weights: Mapping[str, Tensor], width: int) -> dict[str, Any]:
+    """Accuracy on the first test pictures where a folder with them was named; else the reason why it is not measured."""
+    folder = os.environ.get(PICTURES)
+    if not folder:
+        return {"live": None, "why": f"CIFAR-10 does not ship. Start with {PICTURES}=FOLDER to test every width while you drag."}
+    try:
+        x, y = _block_pictures(folder)
+    except ValueError:
+        return {"live": None, "why": f"{PICTURES} names a folder in which no test part of CIFAR-10 can be read."}
+    started = time.perf_counter()
+    found = walks.standing(model, weights, width, x, y)
+    return {"live": {"accuracy": found.accuracy, "loss": found.loss, "count": len(y), "tested": 1e3 * (time.perf_counter() - started)}}
+
+
 # ------------------------------------------------------------------------------------------------------------- streams
 
 
@@ -485,13 +573,13 @@ EXHIBIT = Exhibit(
     ),
     controls=NeuMetaControls,
     run=run,
-    views=("widths", "manifold", "order", "averaging", "walks", "widths-features", "claims"),
+    views=("widths", "manifold", "order", "averaging", "walks", "widths-features", "block", "claims"),
     example="",
     folder=Path(__file__).parent,
     cuts=("channel",),
     claims=claims.NEUMETA,
     pictures=False,
     stream_seconds=120,
-    questions={"at": at, "tap": tap, "clouds": clouds, "order": order, "features": features, "spread": spread},
+    questions={"at": at, "tap": tap, "clouds": clouds, "order": order, "features": features, "spread": spread, "block": block_at},
     streams={"averaging": averaging, "alone": alone, "paths": paths},
 )

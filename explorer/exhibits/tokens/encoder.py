@@ -77,7 +77,7 @@ def encoder(name: str) -> Encoder:
 def run(shown: np.ndarray, controls: EncoderControls, cuts: Sequence[Intervention] = (), segments: Labeller | None = None) -> Scene:
     """One picture through the encoder, layer by layer; nothing reads the patches afterwards, so nothing is predicted."""
     model = encoder(os.environ.get(VARIABLE, ""))
-    sight = look_at(model, model.prepare(shown))
+    sight = look_at(model, model.prepare(shown), runtime.reached)
     layers = (min(controls.object_layer, model.n_layers), min(controls.deep_layer, model.n_layers))
     heads = sight.maps.received.shape[2]
     selection = chosen(sight.maps, controls.budget, controls.alpha, controls.edge, layers, min(controls.head, heads), controls.release)
@@ -89,8 +89,8 @@ def run(shown: np.ndarray, controls: EncoderControls, cuts: Sequence[Interventio
     if controls.budget > n:
         remarks.append(f"{controls.budget} patches were to be kept; the picture gives {n}, so all are.")
     return Scene(
-        shown=_square(seen),
-        seen=_square(seen),
+        shown=square(seen),
+        seen=square(seen),
         layers=layers_of(sight, selection),
         measures=measures(sight, selection, labels, seen, spread),
         labels=labels,
@@ -102,7 +102,7 @@ def run(shown: np.ndarray, controls: EncoderControls, cuts: Sequence[Interventio
     )
 
 
-def _square(pixels: np.ndarray) -> np.ndarray:
+def square(pixels: np.ndarray) -> np.ndarray:
     """What the model sees, at display resolution: the page shows squares, and every encoder here sees one of a square picture."""
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from explorer import runtime
 from explorer.diagnostics.selection import budget_order
 from explorer.diagnostics.tokens import cost_summary, faithfulness_summary
-from explorer.exhibit import BadRequest, Controls, Exhibit, Intervention, Labeller, Paper, Scene, Wing
+from explorer.exhibit import Controls, Exhibit, Intervention, Labeller, Paper, Scene, Wing
 from explorer.exhibits.tokens import claims
-from explorer.exhibits.tokens.look import CUTS, chosen, curves, described, edited, layers_of, look_at, measures
+from explorer.exhibits.tokens.look import CUTS, chosen, curves, described, edited, layers_of, look_at, marked, measures
 from explorer.looking import RANDOM_WEIGHTS
 from models.attribution import attribute, grad_cam_of_tokens
 from models.capture import alone
@@ -131,13 +131,7 @@ def answer(scene: Scene, controls: HiPruneControls, question: Mapping[str, Any])
     model, held = loaded.model, scene.layers[-1].structures["maps"]
     assert isinstance(model, PrunedReader)
     assert isinstance(held, AttentionMaps)
-    asked = question.get("patches")
-    n = held.grid[0] * held.grid[1]
-    if not isinstance(asked, list) or not all(type(patch) is int and 0 <= patch < n for patch in asked):
-        raise BadRequest(f"patches must be a list of numbers from 0 to {n - 1}")
-    mask = torch.zeros(1, n, dtype=torch.bool)
-    mask[0, asked] = True
-    found = Prediction(_read(model, held, mask), loaded.labels)
+    found = Prediction(_read(model, held, marked(held, question.get("patches"))), loaded.labels)
     found.require_finite("the prediction")
     return {"prediction": found.top(10)}
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer.diagnostics import Measure
-from explorer.diagnostics.attention import HeadProfile, head_profile, patch_distances, rollout
+from explorer.diagnostics.attention import FUSIONS, HeadProfile, head_profile, patch_distances, rollout
 from explorer.diagnostics.selection import padded_patches
 from explorer.diagnostics.tokens import attention_summary, selection_summary
 from explorer.exhibit import BadRequest, Intervention, Layer
@@ -19,6 +19,7 @@ from explorer.views.arrays import pack
 from models.structures import AttentionMaps, LayerAttention, NonFiniteError, Structure, TokenSelection
 from models.structures.tokens import OTHER, PRUNED
 from models.tokens.attention_capture import Encoder
+from models.tokens.baselines import random_patches
 from models.tokens.hiprune import dispersion, select
 
 Grid = tuple[int, int]
@@ -26,6 +27,7 @@ Labels = tuple[np.ndarray, bool] | None
 Progress = Callable[[int, int], None]
 
 SHARES = (0.05, 0.1, 0.25)  # of the patches, for the curves of the dispersion
+DISCARDED = (0.0, 0.9)  # of the smallest attention of each layer, for rollout
 CUTS = ("patch", "keep")
 MIDDLE = 1 / 6  # of a side: how far from the middle a patch still counts for what the picture shows
 
@@ -41,11 +43,14 @@ class Sight:
         maps: attention received in every layer; no full matrix is kept.
         layers: one by one, each with its attention as the mean over the heads.
         profiles: how widely and how far the heads of each layer look, by layer.
+        flows: attention followed through all layers to the patches, [N], by how heads are fused and which share is discarded; empty
+            where a layer attends inside windows.
     """
 
     maps: AttentionMaps
     layers: tuple[LayerAttention, ...]
     profiles: Mapping[int, HeadProfile]
+    flows: Mapping[tuple[str, float], np.ndarray]
 
     def fused(self) -> AttentionMaps:
         """The maps with every layer opened, its heads already averaged ("one head")."""
@@ -63,7 +68,7 @@ def look_at(encoder: Encoder, inputs: Mapping[str, Tensor], progress: Progress |
         models.structures.NonFiniteError: attention or features hold NaN or infinity.
     """
     grid = encoder.grid_of(inputs)
-    fused: dict[int, Tensor] = {}
+    fused: dict[str, dict[int, Tensor]] = {fusion: {} for fusion in FUSIONS}
     profiles: dict[int, HeadProfile] = {}
 
     def watch(layer: int, attention: Tensor) -> None:
@@ -71,14 +76,22 @@ def look_at(encoder: Encoder, inputs: Mapping[str, Tensor], progress: Progress |
         if not torch.isfinite(one).all():
             share = 100 * (1 - torch.isfinite(one).float().mean().item())
             raise NonFiniteError(f"layer {layer}: {share:.1f} % of its attention is not a finite number")
-        fused[layer] = one.mean(1)
+        for fusion, joined in zip(FUSIONS, (one.mean(1), one.amax(1), one.amin(1)), strict=True):
+            fused[fusion][layer] = joined
         profiles[layer] = head_profile(one, grid, one.shape[-1] - grid[0] * grid[1])
         if progress:
             progress(layer, encoder.n_layers)
 
     maps = encoder(inputs, watch=watch).cpu()
     maps.require_finite("the attention of the encoder")
-    return Sight(maps, tuple(maps.at(layer, fused[layer]) for layer in range(1, maps.n_layers + 1)), profiles)
+    layers = tuple(maps.at(layer, fused["mean"][layer]) for layer in range(1, maps.n_layers + 1))
+    return Sight(maps, layers, profiles, {} if maps.windowed else _flows(maps, fused))
+
+
+def _flows(maps: AttentionMaps, fused: Mapping[str, Mapping[int, Tensor]]) -> dict[tuple[str, float], np.ndarray]:
+    bare = replace(maps, features=None, passed=None)
+    opened = {fusion: replace(bare, opened={layer: one[:, None] for layer, one in found.items()}) for fusion, found in fused.items()}
+    return {(fusion, share): rollout(opened[fusion], discard=share)[maps.prefix :] for fusion in FUSIONS for share in DISCARDED}
 
 
 # --------------------------------------------------------------------------------------------------------- the selection
@@ -137,6 +150,20 @@ def edited(selection: TokenSelection, cuts: Sequence[Intervention]) -> TokenSele
     earlier = selection.order[0][torch.isin(selection.order[0], kept)]
     order = torch.cat([earlier, kept[~torch.isin(kept, earlier)]])
     return replace(selection, role=role, order=order[None], settings={**selection.settings, "edited": True})
+
+
+def marked(maps: AttentionMaps, patches: Any) -> Tensor:
+    """A visitor's list of patches as a mask, [1, N] bool.
+
+    Raises:
+        BadRequest: it is no list of patches that exist.
+    """
+    n = maps.grid[0] * maps.grid[1]
+    if not isinstance(patches, list) or not all(type(patch) is int and 0 <= patch < n for patch in patches):
+        raise BadRequest(f"patches must be a list of numbers from 0 to {n - 1}")
+    mask = torch.zeros(1, n, dtype=torch.bool)
+    mask[0, patches] = True
+    return mask
 
 
 # ----------------------------------------------------------------------------------------------------------- the object
@@ -214,7 +241,6 @@ def described(
 ) -> dict[str, Any]:
     """What the page needs of the whole encoder, beside its layers (`extras.tokens`)."""
     maps = sight.maps
-    flow = rollout(sight.fused())[maps.prefix :] if not maps.windowed else None
     row = sight.layers[(selection.layers or maps.suggested)[1] - 1].fused
     return {
         "prefix": maps.prefix,
@@ -228,7 +254,8 @@ def described(
         ],
         "uniformDistance": float(patch_distances(maps.grid).mean()),
         "dispersion": {"shares": SHARES, "values": [curve.tolist() for curve in spread]} if len(spread) else None,
-        "rollout": None if flow is None else pack(flow, "f32"),
+        "rollouts": [{"fusion": fusion, "discard": share, "values": pack(flow, "f32")} for (fusion, share), flow in sight.flows.items()],
+        "random": pack(random_patches(maps, maps.grid[0] * maps.grid[1]).order[0], "u16"),
         "classRow": pack(row[0, 0, maps.prefix :].numpy(), "f32") if maps.prefix and row is not None else None,
         "object": None if labels is None else object_of(labels[0].reshape(-1), maps.grid),
     }
