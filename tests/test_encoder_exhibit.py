@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from explorer import exhibits, payload, runtime, service
 from explorer.exhibit import BadRequest
 from explorer.exhibits.tokens import encoder as own
+from explorer.views.arrays import unpack
 from models.structures import TokenSelection
+from tests.models.test_tokens import PUBLISHED, write
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +90,73 @@ def test_runs_without_a_name_are_not_counted(named: None) -> None:
         runtime.reached(1, 2)
         assert (steps.get("a"), steps.get("c")) == (None, (1, 2)), "the innermost name is told"
     runtime.reached(1, 2)
+
+
+@pytest.fixture
+def shown_as(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., dict]]:
+    """Puts a tiny published model on show and gives what its page draws: {grid, layers, extras, measures, notes}."""
+
+    def show(name: str, picture: np.ndarray | None = None, processor: dict | None = None, **controls: Any) -> dict:
+        published = PUBLISHED[name] if processor is None else replace(PUBLISHED[name], processor=processor)
+        own.encoder.cache_clear()
+        monkeypatch.setenv(own.VARIABLE, str(write(published, tmp_path / str(len(list(tmp_path.iterdir()))))))
+        source = service.example("bus") if picture is None else service.visitors(picture)
+        scene = service.compute("encoder", source, own.EncoderControls(**controls))
+        found = json.loads(payload.build(own.EXHIBIT, scene, own.EncoderControls(**controls), image="bus"))
+        kept = scene.layers[0].structures["selection"]
+        assert isinstance(kept, TokenSelection)
+        return {"layers": found["layers"], "extras": found["extras"]["tokens"], "measures": scene.measures["layer 1"], "kept": kept}
+
+    exhibits.catalogue.cache_clear()
+    monkeypatch.setenv(own.VARIABLE, "set below")
+    yield show
+    monkeypatch.undo()
+    exhibits.catalogue.cache_clear()
+    own.encoder.cache_clear()
+
+
+@pytest.mark.parametrize("most", [36, 47])
+def test_the_page_shows_no_padding_of_a_picture_of_free_size(shown_as: Callable[..., dict], most: int) -> None:
+    found = shown_as("siglip2", processor={"max_num_patches": most, "patch_size": 8}, budget=12)  # the processor pads to `most`
+    for layer in found["layers"]:
+        assert layer["grid"] == [6, 6]
+        assert layer["tokens"]["prefix"] == 0
+        assert layer["tokens"]["uniform"] == pytest.approx(1 / 36)
+        assert unpack(layer["tokens"]["score"]).sum() == pytest.approx(1, abs=1e-5), "no attention is lost to padding"
+    assert found["extras"]["classRow"] is None, "there is no class token, so none is drawn or compared"
+    assert sorted(unpack(found["extras"]["random"]).tolist()) == list(range(36))
+    assert int(found["kept"].mask.sum()) == 12
+
+
+@pytest.mark.parametrize("name", ["siglip", "dinov2 with registers", "deit"])
+def test_tokens_before_the_patches_are_never_patches(shown_as: Callable[..., dict], name: str) -> None:
+    found = shown_as(name, budget=36)
+    assert found["layers"][0]["grid"] == [6, 6]
+    assert found["layers"][0]["tokens"]["prefix"] == PUBLISHED[name].prefix
+    assert found["kept"].kept().tolist() == list(range(36))
+    assert (found["extras"]["classRow"] is None) == (PUBLISHED[name].prefix == 0)
+    assert len(found["extras"]["rollouts"]) == 6
+
+
+def test_bars_around_a_picture_that_are_kept_are_named(shown_as: Callable[..., dict]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (448, 448, 3), dtype=np.uint8)
+    picture[:165] = picture[-165:] = 0
+    found = shown_as("vit", picture, budget=36)
+    padding = next(m for m in found["measures"] if m.key == "padding_kept")
+    assert padding.value == pytest.approx(24 / 36)
+    assert padding.level in ("watch", "bad")
+    plain = shown_as("vit", np.random.default_rng(0).integers(0, 256, (448, 448, 3), dtype=np.uint8), budget=36)
+    assert next(m for m in plain["measures"] if m.key == "padding_kept").value in (0, None)
+
+
+def test_windows_are_said_and_not_chosen_from(shown_as: Callable[..., dict]) -> None:
+    found = shown_as("qwen", budget=9)
+    assert [layer["tokens"]["windowed"] for layer in found["layers"]] == [True, False, True, True, False]
+    assert [("windows" in layer["label"]) for layer in found["layers"]] == [True, False, True, True, False]
+    assert found["extras"]["rollouts"] == []
+    assert found["kept"].layers == (2, 5)
+    with pytest.raises(BadRequest, match="inside windows"):
+        shown_as("qwen", object_layer=3)
 
 
 def test_its_story_can_be_told(named: None) -> None:

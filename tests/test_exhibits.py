@@ -89,7 +89,13 @@ TEXTS: dict[tuple[str, str], tuple[str, str]] = {
     ("h4g", "classes"): ("name, text\nkitchen, forks\nharbour, ships\n", "name, text\nkitchen, spoons and forks\nharbour, sea\n"),
     ("inside-out", "graph"): ("0 1\n1 2\n2 0\n2 3\n3 4\n4 5\n5 3", "ann bob\nbob cid\ncid dan\ndan ann"),
     ("lost-groups", "sets"): ("ann bob cid\nbob cid\ncid dan\ndan ann", "a b c\nc d\nb d"),
+    ("ghn", "architecture"): ("conv3x3-8 relu gap fc10", "conv3x3-16 bn relu\nres(conv3x3-16 bn) relu pool gap fc10"),
     ("graphabstract", "graph"): ("0 1\n1 2\n2 0\n2 3\n3 4\n4 5\n5 3", "ann bob\nbob cid\ncid dan\ndan ann"),
+    ("graphabstract", "places"): (  # of the first graph, as the page writes them, with ten nodes moved
+        "",
+        "1snBDAh4hjgliXbTgfi5eEereDnfgVmujMp_gyp7e6Ykb5ing8KTXcX6hraxlETymSSiqPKLeBnegUYcmvW"
+        "Dd0zFcmUjjpR5kojsbLHAeCO3W_t_hnLaaPdthH3PX0LEcJghWzh5c1z4kOOJfiP1cC3LoFxZmNWao-QlaC",
+    ),
 }
 
 
@@ -114,7 +120,7 @@ def written(slug: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def meaning(widget: dict[str, Any]) -> dict[str, Any]:
     """The settings under which a control means something."""
-    return {name: wanted[0] if isinstance(wanted, list) else wanted for name, wanted in widget.get("when", {}).items()}
+    return {name: wanted[0] if isinstance(wanted, list) else wanted for name, wanted in widget.get("when", {}).items() if wanted != []}
 
 
 def source_of(slug: str, image: str | None = None) -> service.Source:

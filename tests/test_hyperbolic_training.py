@@ -501,5 +501,6 @@ def test_embeddings_ship_and_the_ball_wins_in_every_dimension(name: str) -> None
         f"{geometry}_{dimension}": (len(card["labels"]), dimension)
         for geometry in embedding.GEOMETRIES
         for dimension in embedding.DIMENSIONS
-    }
+    } | {f"map_{way}_{dimension}": (len(card["labels"]), 2) for way in projections.WAYS for dimension in embedding.DIMENSIONS[1:]}
     stored(name).in_ball(2).require_inside()
+    stored(name).on_a_map("umap", 10).require_inside()

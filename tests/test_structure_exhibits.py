@@ -312,7 +312,7 @@ def test_questions_that_mean_nothing_are_refused(data: dict[str, Any], said: str
 def test_untrained_networks_are_called_so() -> None:
     scene = scene_of("graphabstract")
     random = [one for one in scene.extras["contestants"] if not one["trained"]]
-    assert any("no trained weights" in note for note in scene.notes) == bool(random)
+    assert any("without trained weights" in note for note in scene.notes) == bool(random)
     assert all(one["curve"] == [] for one in random)
 
 

@@ -324,3 +324,12 @@ def test_the_story_tells_what_the_pictures_show(scene) -> None:
     auc = next(m for m in other.measures["layer 4"] if m.key == "object_auc").value
     assert auc is not None
     assert auc < 0.5, "attention is not on the garments"
+
+
+def test_the_story_of_early_exits_tells_what_was_measured(kitten) -> None:
+    rows = runtime.model(dtop.MODEL).card["measured"]["exits"]
+    text = " ".join(step["text"] for step in dtop.EXHIBIT.story())
+    assert f"save {100 * rows['0.9']['saving']:.0f} %" in text
+    assert f"({100 * rows['0.9']['miou']:.1f} instead of {100 * rows['1.0']['miou']:.1f} %)" in text
+    first, second = (int(layer.structures["stage"].exited.sum()) for layer in kitten.layers[:2])
+    assert 0 < first == second, "nobody more leaves at the second stage"

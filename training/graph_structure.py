@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import zoo
-from models.graph_structure.dht import HyperDrop
+from models.graph_structure.dht import HyperConv, HyperDrop
 from models.graph_structure.encodings import LARGEST_DEGREE, encode
 from models.graph_structure.generators import TASKS
 from models.graph_structure.gnn import GraphNetwork
@@ -164,6 +164,7 @@ def contest(name: str, args: argparse.Namespace) -> None:
             nn.init.trunc_normal_(table, std=0.02)
     if isinstance(model, HyperDrop):  # a score below 0 is clamped and learns nothing; from there all edges stayed silent for good
         for score in model.scoreconvs:
+            assert isinstance(score, HyperConv)
             nn.init.constant_(score.bias, 0.5)
     result = learn(f"{name}_of_{args.limit}" if args.limit else name, model, source, splits, recipe, args.runs)
     found = {"seed": recipe.seed, **measured(model, source, splits)}

@@ -85,7 +85,8 @@ def tensor_payload(generated: GeneratedWeights, name: str, most: int = 128) -> d
     }
     if name in generated.tiles:
         height, width = tensor.shape[2:] if tensor.ndim == 4 else (1, 1)
-        found["tile"] = [generated.tiles[name][0] * height, generated.tiles[name][1] * width]
+        tile = generated.tiles[name]
+        found["tile"] = [1, tile[0]] if tensor.ndim == 1 else [tile[0] * height, tile[1] * width]  # a vector is drawn as one row
     if name in generated.left:
         found["left"] = pack_scaled(_array(generated.left[name])[:most], bits=8)
         found["right"] = pack_scaled(_array(generated.right[name])[:, :most], bits=8)

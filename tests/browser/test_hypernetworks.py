@@ -66,6 +66,20 @@ def test_a_lesson_runs_live_and_stops(page: Page, app_url: str) -> None:
     expect(page.get_by_role("button", name="Learn five tasks")).to_be_visible()
 
 
+def test_two_races_stand_side_by_side(page: Page, app_url: str) -> None:
+    opened(page, app_url, "mip")
+    words = page.locator(".hs-panel-note", has_text="lowest loss")
+    for optimiser in ("Adam", "SGD"):
+        page.get_by_role("radio", name=optimiser, exact=True).check()
+        page.get_by_role("button", name="Train all four").click()
+        expect(words).to_be_visible()
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_role("button", name="Train all four")).to_be_visible()
+    expect(words).to_contain_text("Dashed: race 1, Adam")
+    page.get_by_label("Beside it (dashed)").select_option("nothing")
+    expect(words).not_to_contain_text("Dashed")
+
+
 def learned(page: Page) -> None:
     """One short lesson from the button to its end."""
     page.get_by_role("button", name="Learn five tasks").click()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from explorer import permalink
 from explorer.exhibits import catalogue
 
 SLUGS = [slug for slug in ("hiprune", "sparsifiner", "dtop") if slug in catalogue()[0]]
@@ -46,6 +47,17 @@ def test_a_patch_is_kept_by_hand_and_travels_in_the_link(page: Page, app_url: st
     expect(page.locator(".hs-count", has_text="patches kept")).to_have_text(f"{64 if kept_before else 66} of 196 patches kept")
     expect(page.get_by_role("region", name="Prediction")).to_contain_text(f"only the {64 if kept_before else 66} that remain")
     expect(button).to_have_attribute("aria-pressed", "true")
+
+
+@needs
+def test_a_link_brings_the_budget_and_who_chooses(page: Page, app_url: str) -> None:
+    link = permalink.encode(None, {}, {"layer": 3, "draw": "roles", "budget": 22, "chooser": "uniform grid"})
+    opened(page, app_url, "hiprune", f"&s={link}")
+    expect(page.locator(".hs-count", has_text="patches kept")).to_have_text("22 of 196 patches kept")
+    expect(page.get_by_label("Chosen by")).to_have_value("even grid")
+    expect(page.locator(".hs-legend")).to_contain_text("kept 22")
+    page.get_by_label("Chosen by").select_option("HiPrune")
+    expect(page.locator(".hs-legend")).to_contain_text("anchor 2")
 
 
 @pytest.mark.parametrize("slug", SLUGS)

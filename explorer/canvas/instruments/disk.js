@@ -381,6 +381,14 @@
     return w;
   }
 
+  /** A name to the right of a place; to its left where there is no room. */
+  function strongTag(ctx, pane, text, x, y, c, ground) {
+    ctx.font = "600 12px system-ui, sans-serif";
+    const w = ctx.measureText(text).width;
+    const right = x + 11 + w <= pane.frame.x + pane.frame.width;
+    tag(ctx, text, right ? x + 11 : Math.max(pane.frame.x + 2, x - 11 - w), y, c, { strong: true, ground });
+  }
+
   const shortName = (text) => (text.length > 22 ? `${text.slice(0, 20)}…` : text);
 
   /** Names of the points that lie largest, the top of the tree first, as far as they do not cover each other. */
@@ -418,7 +426,7 @@
       ctx.lineWidth = 2;
       ctx.strokeStyle = c.ink;
       ctx.strokeRect(x - 7, y - 7, 14, 14);
-      tag(ctx, shortName(nameOf(nodes, node)), Math.min(x + 11, pane.frame.x + pane.frame.width - 60), y, c, { strong: true, ground: 0.85 });
+      strongTag(ctx, pane, shortName(nameOf(nodes, node)), x, y, c, 0.85);
     });
   }
 
@@ -580,7 +588,7 @@
     for (const node of named) {
       const [x, y] = place(node);
       const letter = pins.includes(node) ? `${LETTERS[pins.indexOf(node)]}  ` : "";
-      tag(ctx, `${letter}${shortName(nameOf(nodes, node))}`, Math.min(x + 11, pane.frame.x + pane.frame.width - 120), y, c, { strong: true, ground: 0.9 });
+      strongTag(ctx, pane, `${letter}${shortName(nameOf(nodes, node))}`, x, y, c, 0.9);
     }
     for (const node of named) paintPictureOf(ctx, pane, store, node, place, c);
     if (pair) paintLength(ctx, pane, store, pair, place, c);

@@ -213,7 +213,8 @@
     ctx.globalAlpha = 1;
     HS.chart.axisY(ctx, p, null, c, { wanted: 2, format: HS.percent });
     HS.chart.axisX(ctx, p, "", c, { wanted: 18 });
-    HS.chart.text(ctx, "width h · shaded: trained together, hollow: left out of training", p.x + p.width / 2, p.y + p.height + 20, c.muted, "center", "top");
+    const words = store.payload.extras.curve.trained ? "width h · shaded: trained together, hollow: left out of training" : "width h · random weights: nothing was trained yet, all of this is chance";
+    HS.chart.text(ctx, words, p.x + p.width / 2, p.y + p.height + 20, c.muted, "center", "top");
     W().curve(ctx, p, { x: curve.widths, y: curve.accuracy, points: "circle", hollow: (x) => curve.held_out.includes(x), paper: c.paper }, c.series[0]);
   }
 

@@ -25,7 +25,7 @@
         const side = Math.min(0.5 * w - 8, 240);
         const frame = { x: 0, y: 16, width: side, height: side };
         const [rows, cols] = found.dense.shape;
-        HS.chart.text(ctx, `${found.names[found.tensor]} · ${found.shape.join(" × ")}`, 0, 10, c.muted);
+        HS.chart.text(ctx, `${found.names[found.tensor]}, ${found.shape.slice(0, 2).join(" × ")}`, 0, 10, c.muted);
         HS.weights.heat(ctx, frame, found.dense, rows, cols, HS.weights.largest(found.dense), true);
         const [n0, n1] = found.dots;
         ctx.fillStyle = "rgb(0 0 0 / 0.75)";
@@ -39,7 +39,7 @@
       const { points, explained } = found.path;
       const at = HS.points.place(points, box, 14);
       const colour = HS.weights.series(el)[0];
-      HS.chart.text(ctx, `path of widths 16 … 96 (${HS.percent(explained[0] + explained[1])})`, box.x, 10, c.muted);
+      HS.chart.text(ctx, `widths 16 … 96 (${HS.percent(explained[0] + explained[1])})`, box.x, 10, c.muted);
       found.widths.forEach((one, i) => {
         if (i) HS.chart.line(ctx, at.x[i - 1], at.y[i - 1], at.x[i], at.y[i], c.muted, 1.5);
       });
@@ -92,7 +92,7 @@
     }
 
     function draw(stale) {
-      say("Only the last block of a ResNet-20 is generated, as in the paper; everything before it is shared by all widths. Black: what this width reads.");
+      say("Only the last block of a ResNet-20 is generated, as in the paper; everything before it is shared by all widths. Left its function, black: what this width reads; right the path of all widths and the share of the variance that is drawn.");
       board.draw(stale);
       chart.draw(stale);
     }

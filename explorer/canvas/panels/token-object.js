@@ -82,7 +82,12 @@
       const image = HS.chart.picture(store, () => view.draw(true));
       HS.chart.text(ctx, "the object", f.x, f.y - 4, c.ink, "left", "bottom");
       HS.drawPicture(ctx, f, image, false);
-      HS.minimap.lightUp(ctx, f, store.layer.grid, Array.from(mask.keys()).filter((patch) => mask[patch] === 1));
+      ctx.fillStyle = "rgb(8 10 14 / 0.72)";
+      mask.forEach((is, patch) => {
+        const [x, y, w, h] = HS.cellRect(f, store.layer.grid, patch);
+        const [left, top] = [Math.round(x), Math.round(y)]; // whole pixels, so that no seam shows
+        if (is !== 1) ctx.fillRect(left, top, Math.round(x + w) - left, Math.round(y + h) - top);
+      });
     }
 
     function over(ctx, width, height, c) {

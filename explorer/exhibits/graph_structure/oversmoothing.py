@@ -104,7 +104,9 @@ def patches_of(controls: DepthControls) -> NodeProblem:
     else:
         rule = DilatedKNN(controls.k, include_self=False) if controls.rule == "nearest" else AxialStatic(2)
         edges = rule.eval()(features).edge_index()
-    shown = torch.from_numpy(segments.for_example(controls.picture)(GRID)[0]).long()
+    found = segments.for_example(controls.picture)(GRID)
+    assert found is not None  # these pictures are annotated
+    shown = torch.from_numpy(found[0]).long()
     label = shown.unique(return_inverse=True)[1]
     rare = torch.bincount(label)[label] < 4
     label = torch.where(rare, label.mode().values, label).unique(return_inverse=True)[

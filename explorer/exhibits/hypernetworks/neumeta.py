@@ -20,7 +20,6 @@ from explorer.diagnostics import weight_field as diagnose
 from explorer.exhibit import NO_PICTURE, BadRequest, Controls, Exhibit, Intervention, Labeller, Layer, Paper, Scene, Wing
 from explorer.exhibits.hypernetworks import claims
 from explorer.exhibits.hypernetworks.asked import one_of, whole
-from explorer.looking import RANDOM_WEIGHTS
 from explorer.views.space import pca, umap
 from explorer.views.weight_field import dense, middle_tap
 from models.hypernetworks import block, live, walks
@@ -48,6 +47,10 @@ FULL = 12
 PLACES = 96  # of the dense grid, per axis
 STEPS = 24  # along a walk
 CLOUD = 6  # noisy networks per width
+UNTRAINED = (
+    "The function still has random weights, so every network that it makes guesses. How it is read, its places, its path and the order of the "
+    "channels are real; no accuracy here means anything."
+)
 LESSON, BATCH, RATE = 300, 128, 1e-2  # steps of a network that is trained while one looks on
 
 
@@ -123,6 +126,7 @@ def curve() -> dict[str, Any]:
         "generator": sum(p.numel() for p in family().neumeta.parameters()),
         "band": list(family().family.trained),
         "held_out": list(family().held_out),
+        "trained": runtime.model(NAME).trained,
         "pruned": cut,
         "full": standing(FULL, {}).accuracy,
         "alone": {int(width): share for width, share in told.get("alone", {}).items()},
@@ -190,7 +194,7 @@ def _scene(controls: NeuMetaControls, cuts: tuple[Intervention, ...]) -> Scene:
         layers=[first, *layers[1:]],
         prediction=prediction.top(10),
         measures=measures,
-        notes=() if runtime.model(NAME).trained else (RANDOM_WEIGHTS,),
+        notes=() if runtime.model(NAME).trained else (UNTRAINED,),
         extras={
             "curve": curve(),
             "manifold": manifold(False),
@@ -244,6 +248,8 @@ def _label(name: str, shape: Sequence[int]) -> str:
 
 def where(width: int) -> str:
     """In words how this width stands to those of the training."""
+    if not runtime.model(NAME).trained:
+        return "with random weights, so this is chance"
     low, high = family().family.trained
     if width in family().held_out:
         return "a width inside the band that training left out"
