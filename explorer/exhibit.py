@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.structures import Attribution, Structure
 
-
 YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a story is read with every run; libyaml does it in a fifth of the time
 
 

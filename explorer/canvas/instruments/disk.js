@@ -747,6 +747,7 @@
     const pointers = new Map();
     let held = null; // {pane, place, state, from, moved, gap, pinched}
     let tapped = null;
+    let kind = ""; // of the pointer that was last down
     const at = (event) => {
       const box = overlay.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
@@ -776,6 +777,7 @@
 
     overlay.addEventListener("pointerdown", (event) => {
       if (event.button > 0) return;
+      kind = event.pointerType;
       pointers.set(event.pointerId, at(event));
       if (event.isTrusted) overlay.setPointerCapture(event.pointerId);
       grab();
@@ -797,7 +799,9 @@
     overlay.addEventListener("pointerup", release);
     overlay.addEventListener("pointercancel", release);
     overlay.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && !held && store.setHover(null));
+    // Two taps of a finger point and pin; only a mouse brings to the centre by clicking twice.
     overlay.addEventListener("dblclick", (event) => {
+      if (kind === "touch") return;
       const hit = nodeAt(...at(event));
       if (hit) centre(hit.patch);
     });

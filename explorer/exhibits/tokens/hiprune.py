@@ -176,7 +176,7 @@ def _reading(
         "same": {name: (logits.argmax(-1) == target).tolist() for name, logits in answers.items()},
         "random": {
             "seeds": len(drawn),
-            "mean": drawn.mean(0).tolist(),
+            "mean": drawn.mean(0).clamp(drawn.amin(0), drawn.amax(0)).tolist(),  # of equal numbers it may lie a last digit beside them
             "low": drawn.amin(0).tolist(),
             "high": drawn.amax(0).tolist(),
         },
