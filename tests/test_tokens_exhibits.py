@@ -158,7 +158,11 @@ def test_curves_of_the_reader_end_where_they_must(scene) -> None:
         assert row[-1] == pytest.approx(whole, abs=1e-4), name
     assert reading["deletion"]["own"][0] == pytest.approx(whole, abs=1e-4) == reading["insertion"]["own"][-1]
     assert reading["deletion"]["own"][-1] == pytest.approx(reading["insertion"]["own"][0], abs=1e-4)
-    assert all(low <= mean <= high for low, mean, high in zip(*(reading["random"][k] for k in ("low", "mean", "high")), strict=True))
+    rounded = 1e-4  # where every patch is kept the three are one figure, each rounded by itself
+    assert all(
+        low - rounded <= mean <= high + rounded
+        for low, mean, high in zip(*(reading["random"][k] for k in ("low", "mean", "high")), strict=True)
+    )
 
 
 # -------------------------------------------------------------------------------------------------------- take home

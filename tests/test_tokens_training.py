@@ -426,7 +426,7 @@ def test_what_ships_from_cifar_answers_well(name: str) -> None:
     assert card["bytes"] == path.stat().st_size < 10 * 2**20
     assert 0.7 <= card["test_accuracy"] <= 1
     assert card["command"].startswith("python -m training.tokens ")
-    assert card["command"].endswith(name)
+    assert name in card["command"].split()
     assert datetime.date.fromisoformat(card["date"]) <= datetime.date.today()
     assert card["model"] == json.loads(json.dumps(zoo.ENTRIES[name].describe()))
     loaded = zoo.load(name)

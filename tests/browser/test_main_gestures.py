@@ -260,6 +260,7 @@ def test_story_goes_to_its_end_and_back(exhibit: ExhibitPage) -> None:
     for forward in (True, False):
         for wanted in range(step + 1, steps + 1) if forward else range(steps - 1, 0, -1):
             exhibit.page.keyboard.press("PageDown" if forward else "PageUp")
+            expect(exhibit.region("story")).to_contain_text(f"{wanted} of {steps}")
             exhibit.settle()
             assert exhibit.step() == (wanted, steps)
             expect(exhibit.refusal).to_be_hidden()
