@@ -188,7 +188,7 @@ def run(shown: np.ndarray, controls: H4GControls, cuts: Sequence[Intervention] =
     plane = plane_of(model, graph)
     found = {
         "before": (f"Before · all at radius {controls.radius:g}", placed(H4G(kappa=controls.radius / 2), graph, plane)),
-        "after": ("After the learned scaling", placed(model, graph, plane)),
+        "after": ("After scaling", placed(model, graph, plane)),
     }
     return Scene(
         shown=NO_PICTURE,
