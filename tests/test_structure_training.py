@@ -19,6 +19,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from explorer.exhibits import catalogue
 from models import zoo
 from models.graph_structure.generators import TASKS, Band, sample
 from models.graph_structure.gnn import GIN
@@ -602,8 +603,13 @@ def test_learning_finds_more_hyperedges_than_there_are_maximal_cliques() -> None
 
 
 @needs("topology_hyperdrop", "topology_hyperdrop_all")
-def test_a_fifth_of_the_edges_can_go_at_every_layer() -> None:
-    assert scores("topology_hyperdrop")[0] >= scores("topology_hyperdrop_all")[0] - 0.02
+def test_a_fifth_of_the_edges_costs_little_and_the_verdict_says_whether_it_is_nothing() -> None:
+    """One training each: dropping may cost some points (the claim says "no" then), never the ability to tell the families apart."""
+    lost = scores("topology_hyperdrop_all")[0] - scores("topology_hyperdrop")[0]
+    assert scores("topology_hyperdrop")[0] > 0.5
+    assert lost < 0.1
+    claim = next(claim for claim in catalogue()[0]["inside-out"].claims if claim.key == "dropping")
+    assert claim.measure(None).holds == (lost <= 0.02)
 
 
 def test_the_zoo_answers_with_the_classes_of_the_tasks() -> None:
