@@ -70,6 +70,8 @@ def header(current: Wing | None) -> gr.HTML:
         "const tabs = [...element.querySelectorAll('.hs-exhibits a')];"
         "const now = tabs.find((a) => a.dataset.slug === here) || tabs[0];"
         "if (now) now.setAttribute('aria-current', 'page');"
+        "const shown = now || element.querySelector('.hs-wings [aria-current]');"
+        "if (shown) shown.scrollIntoView({ block: 'nearest', inline: 'nearest' });"
     )
     return gr.HTML(html_template=body, js_on_load=_THEME + mark, apply_default_css=False, elem_classes=["hs-header"])
 

@@ -260,11 +260,11 @@
     };
   }
 
-  function sheetButton(root, controls) {
+  function sheetButton(root, controls, closed) {
     const set = (open) => {
       root.classList.toggle("hs-sheet-open", open);
       button.setAttribute("aria-expanded", String(open));
-      button.textContent = open ? "Close" : "Picture and controls";
+      button.textContent = open ? "Close" : closed;
     };
     const button = HS.el("button", { type: "button", class: "hs-button hs-sheet-button", onclick: () => set(!root.classList.contains("hs-sheet-open")) });
     controls.addEventListener("keydown", (event) => event.key === "Escape" && set(false));
@@ -285,7 +285,7 @@
     const middle = HS.el("div", { class: "hs-middle" }, scene, parts.film, parts.story);
     const right = HS.el("aside", { class: "hs-right" }, parts.prediction, parts.diagnostics, parts.panel);
     const grid = HS.el("div", { class: "hs-grid" }, parts.controls, middle, HS.el("div", { class: "hs-column" }, right));
-    const frame = HS.el("div", { class: "hs-frame" }, head, ...messages.elements, grid, sheetButton(root, parts.controls));
+    const frame = HS.el("div", { class: "hs-frame" }, head, ...messages.elements, grid, sheetButton(root, parts.controls, store.payload.picture ? "Picture and controls" : "Controls"));
     root.append(frame);
 
     const story = HS.createStory(parts.story, store, highlight);
